@@ -1,0 +1,1 @@
+"""Business continuity for rented systems: keep a secondary in sync, switch the login URL to it."""

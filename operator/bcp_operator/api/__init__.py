@@ -1,0 +1,1 @@
+"""The two resources as pydantic models; imports nothing else of this project."""

@@ -1,0 +1,1 @@
+"""kubectl-bcp: one file per verb."""

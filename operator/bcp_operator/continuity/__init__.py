@@ -1,0 +1,1 @@
+"""Pure decisions about switching: no I/O, the clock is an argument."""

@@ -1,0 +1,1 @@
+"""Asking the world how it is: probes of login URLs and systems."""

@@ -1,0 +1,1 @@
+"""One driver per way of redirecting a login URL: observe, apply, restore."""

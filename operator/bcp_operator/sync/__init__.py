@@ -1,0 +1,1 @@
+"""What runs in the sync pod: read both sides, plan, guard, apply, report."""

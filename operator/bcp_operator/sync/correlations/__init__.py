@@ -1,0 +1,1 @@
+"""The correlation store: which secondary entity belongs to which primary entity."""
