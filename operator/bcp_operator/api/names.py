@@ -1,0 +1,66 @@
+"""Names of everything that belongs to a tenant: one place, so that no two rooms spell a name differently."""
+
+from datetime import datetime
+
+from .common import LABEL_COMPONENT, LABEL_MANAGED_BY, LABEL_TENANT
+
+MANAGED_BY = "bcp-operator"
+COMPONENT_SYNC = "sync"
+COMPONENT_ROUTE = "route"
+
+SYNC_CONTAINER = "bcp-sync"
+SYNC_SERVICE_ACCOUNT = "bcp-sync"
+LEADER_LEASE = "bcp-operator-leader"
+
+RUN_KEY = "run.yaml"
+REPORT_KEY = "report.json"
+PROFILE_KEY = "profile.yaml"
+
+MAX_TENANT_NAME_LENGTH = 40
+"""Kubernetes allows 63 characters in a Job's name; `<tenant>-sync-<10 digits>` must fit, and so must a pod suffix."""
+
+
+def sync_cronjob(tenant: str) -> str:
+    """Name of the CronJob that runs the daily sync."""
+    return f"{tenant}-sync"
+
+
+def sync_job_prefix(tenant: str) -> str:
+    """What the name of every Job and every pod of this tenant's sync begins with."""
+    return f"{tenant}-sync-"
+
+
+def first_job(tenant: str, enabled_at: datetime) -> str:
+    """Name of the run at once after enabling; made from the time, so that a crashed operator cannot make a second one.
+
+    `enabled_at` must carry a time zone.
+    Raises ValueError when it does not.
+    """
+    if enabled_at.tzinfo is None:
+        raise ValueError("enabled_at needs a time zone")
+    return f"{sync_job_prefix(tenant)}{int(enabled_at.timestamp()):010d}"
+
+
+def writer_lease(tenant: str) -> str:
+    """Name of the Lease that says who may write to the secondary."""
+    return f"{tenant}-writer"
+
+
+def run_configmap(tenant: str) -> str:
+    """Name of the ConfigMap with the configuration of a run."""
+    return f"{tenant}-sync"
+
+
+def report_configmap(tenant: str) -> str:
+    """Name of the ConfigMap that a run writes its full report to."""
+    return f"{tenant}-report"
+
+
+def correlations_claim(tenant: str) -> str:
+    """Name of the PersistentVolumeClaim that holds the correlations."""
+    return f"{tenant}-correlations"
+
+
+def labels(tenant: str, component: str = COMPONENT_SYNC) -> dict[str, str]:
+    """Labels of everything the operator makes for a tenant; `component` is COMPONENT_SYNC or COMPONENT_ROUTE."""
+    return {LABEL_TENANT: tenant, LABEL_COMPONENT: component, LABEL_MANAGED_BY: MANAGED_BY}
