@@ -1,0 +1,199 @@
+"""What the operator and a sync run say to each other: `run.yaml` in, the report out.
+
+`RunConfig` is what the operator renders into the ConfigMap `<tenant>-sync`; `RunReport` is what a run leaves in
+its termination message and, complete, in the ConfigMap `<tenant>-report`. Both are pure models.
+"""
+
+import hashlib
+import json
+from datetime import datetime
+from enum import IntEnum
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from .common import HostPort, HttpURL
+
+TERMINATION_MESSAGE_LIMIT_BYTES = 3 * 1024
+REPORT_LIMIT_BYTES = 900 * 1024
+
+RunResult = Literal["Succeeded", "Partial", "Failed", "Held"]
+Action = Literal["created", "updated", "adopted", "unchanged", "deactivated", "skipped", "failed"]
+ACTIONS: tuple[Action, ...] = ("created", "updated", "adopted", "unchanged", "deactivated", "skipped", "failed")
+
+Text = Annotated[str, Field(min_length=1, max_length=4096)]
+
+
+class ExitCode(IntEnum):
+    """Exit codes of `bcp-sync`; the Job's podFailurePolicy knows them."""
+
+    SUCCEEDED = 0
+    CONFIG = 2  # bad usage, run.yaml, profile or credentials: nothing was written
+    PARTIAL = 3  # everything else was done, some entities were not
+    HELD = 4  # the writer lease is fenced or taken, or the login URL shows the secondary
+    FAILED = 5
+
+
+class RunModel(BaseModel):
+    """A part of run.yaml or of a report: camelCase outside, snake_case inside, unknown fields refused."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class RunSystem(RunModel):
+    """One of the two systems, as the run sees it."""
+
+    profile: Text = Field(description="Built-in profile, or the name of a file in the profiles folder.")
+    tenant_id: Text = Field(alias="tenantID", description="The system's own name for this tenant.")
+    endpoint: HttpURL = Field(description="Base URL of the API.")
+    insecure: bool = Field(False, description="Plain http was allowed.")
+    ca_file: str | None = Field(None, description="PEM bundle of a private CA.")
+    credentials_dir: Text = Field(description="Folder with one file per credential key.")
+
+    @model_validator(mode="after")
+    def _plain_http_is_allowed(self) -> "RunSystem":
+        if self.endpoint.startswith("http://") and not self.insecure:
+            raise ValueError("endpoint is plain http: use https, or set insecure: true beside it")
+        return self
+
+
+class RunLimits(RunModel):
+    """What a run may use."""
+
+    requests_per_second: int = Field(50, ge=1, le=10000, description="Requests per second, per system.")
+    concurrency: int = Field(8, ge=1, le=64, description="Requests in flight, per system.")
+    timeout_seconds: int = Field(7200, ge=1, description="A run that takes longer is ended.")
+
+
+class RunSqlite(RunModel):
+    """Correlations in a SQLite file."""
+
+    path: Text = Field(description="Path of the database.")
+
+
+class RunStore(RunModel):
+    """Where correlations are kept."""
+
+    sqlite: RunSqlite = Field(description="SQLite.")
+
+
+class AuthoritativeServer(RunModel):
+    """A name server that knows where the login host points."""
+
+    server: HostPort = Field(description="host or host:port of the authoritative server.")
+    name: Text = Field(description="Name whose CNAME is asked.")
+
+
+class RunLogin(RunModel):
+    """How the run asks which system is live, before it writes."""
+
+    url: HttpURL = Field(description="The login URL that users know.")
+    connect_to: HostPort | None = Field(None, description="host:port to connect to instead of the URL's own.")
+    ca_file: str | None = Field(None, description="PEM bundle of a private CA.")
+    primary_login_url: HttpURL = Field(alias="primaryLoginURL", description="The primary's login page.")
+    secondary_login_url: HttpURL = Field(alias="secondaryLoginURL", description="The secondary's login page.")
+    dns: list[AuthoritativeServer] = Field(default_factory=list, description="Asked instead of the URL in DNS mode.")
+
+
+class ObjectName(RunModel):
+    """A namespaced object."""
+
+    namespace: Text = Field(description="Its namespace.")
+    name: Text = Field(description="Its name.")
+
+
+class RunReportTarget(RunModel):
+    """Where the complete report goes, beside the termination message."""
+
+    config_map: Text = Field(description="ConfigMap in the tenant's namespace; made by the operator.")
+
+
+class RunConfig(RunModel):
+    """`run.yaml`: everything a run has to know. Secrets are not in it, only the folders that hold them."""
+
+    tenant: ObjectName = Field(description="The BCPTenant this run belongs to.")
+    pair: str = Field(pattern=r"^[0-9a-f]{64}$", description="Key of the correlations: see pair_id.")
+    primary: RunSystem = Field(description="The system that is read and never written to.")
+    secondary: RunSystem = Field(description="The system that is brought up to date.")
+    entities: list[Text] | None = Field(None, description="Only these types; none = all the profile knows.")
+    exclude: list[Text] | None = Field(None, description="All types but these.")
+    limits: RunLimits = Field(default_factory=RunLimits, description="What the run may use.")
+    store: RunStore = Field(description="Where correlations are kept.")
+    login: RunLogin | None = Field(None, description="How to ask which system is live; none = not asked (desk use).")
+    lease: ObjectName | None = Field(None, description="The writer Lease; none = desk use, needs --unfenced.")
+    report: RunReportTarget | None = Field(None, description="Where the complete report goes.")
+
+    @model_validator(mode="after")
+    def _one_selection(self) -> "RunConfig":
+        if self.entities is not None and self.exclude is not None:
+            raise ValueError("give entities or exclude, not both")
+        return self
+
+
+class RunCounts(RunModel):
+    """Number of entities per action."""
+
+    created: int = 0
+    updated: int = 0
+    adopted: int = 0
+    unchanged: int = 0
+    deactivated: int = 0
+    skipped: int = 0
+    failed: int = 0
+
+
+class RunIssue(RunModel):
+    """One entity that was not, or not wholly, carried across."""
+
+    type: str = Field(description="Entity type.")
+    key: str = Field(description="Natural key of the entity, or its ID where it has none.")
+    reason: str = Field(description="UpperCamelCase reason, a colon and words for people; never a vendor's own text.")
+
+
+class RunReport(RunModel):
+    """What a run did. Short form: termination message. Complete form: report.json."""
+
+    result: RunResult = Field(description="How it ended.")
+    start_time: datetime = Field(description="When it started; a successful run's recovery point.")
+    seconds: float = Field(description="How long it took, in seconds.")
+    counts: RunCounts = Field(default_factory=RunCounts, description="Entities per action.")
+    per_type: dict[str, RunCounts] = Field(default_factory=dict, description="The same per entity type.")
+    message: str = Field("", description="For people.")
+    errors: list[RunIssue] = Field(default_factory=list, description="Entities that failed or were skipped.")
+    unresolved: list[RunIssue] = Field(
+        default_factory=list, description="References left out: their target is unknown."
+    )
+    kept: list[RunIssue] = Field(default_factory=list, description="Entities of the secondary that were left alone.")
+    truncated: bool = Field(False, description="A list was cut to fit.")
+
+    def render(self, limit_bytes: int) -> str:
+        """The report as JSON of at most `limit_bytes` UTF-8 bytes; lists are cut, and `truncated` set, to fit."""
+        report = self
+        text = report.model_dump_json(by_alias=True)
+        while len(text.encode()) > limit_bytes:
+            report = report.shortened()
+            text = report.model_dump_json(by_alias=True)
+        return text
+
+    def shortened(self) -> "RunReport":
+        """Half of the longest list, or of the message, or no figures per type; never the totals."""
+        lists = {"errors": self.errors, "unresolved": self.unresolved, "kept": self.kept}
+        name = max(lists, key=lambda n: len(lists[n]))
+        if lists[name]:
+            return self.model_copy(update={name: lists[name][: len(lists[name]) // 2], "truncated": True})
+        if len(self.message) > 200:
+            return self.model_copy(update={"message": self.message[:200], "truncated": True})
+        if self.per_type:
+            return self.model_copy(update={"per_type": {}, "truncated": True})
+        raise ValueError("the report's totals alone don't fit; raise the limit")
+
+
+def pair_id(primary: RunSystem, secondary: RunSystem) -> str:
+    """SHA-256 (hex) of profile, endpoint host and tenantID of both systems: the key of a pair's correlations.
+
+    Endpoint paths, credentials and the tenant's name may change without losing the correlations.
+    """
+    parts = [[s.profile, urlsplit(s.endpoint).netloc.lower(), s.tenant_id] for s in (primary, secondary)]
+    return hashlib.sha256(json.dumps(parts, separators=(",", ":")).encode()).hexdigest()
