@@ -1,0 +1,62 @@
+"""The test systems are what the tests take them for."""
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.systems import world
+from tests.systems.servers import start_kinto, start_scim
+
+
+def ask(url: str, authorization: str | None, method: str = "GET", body: Any = None) -> Any:
+    headers = {"Content-Type": "application/json"} | ({"Authorization": authorization} if authorization else {})
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, headers=headers, method=method)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        raw = answer.read()
+        return json.loads(raw) if raw else None
+
+
+def test_scim_restores_its_dump_and_logs_what_it_is_asked() -> None:
+    dump = world.scim_dump(users=120, groups=4)
+    with start_scim(token="t", dump=dump, name="SECONDARY") as server:
+        page = ask(f"{server.base}/v2/Users?count=100&startIndex=101", "Bearer t")
+        assert page["totalResults"] == 120
+        assert len(page["Resources"]) == 20
+        groups = ask(f"{server.base}/v2/Groups", "Bearer t")["Resources"]
+        everybody = next(g for g in groups if g["externalId"] == "team-001")
+        assert {m["value"] for m in everybody["members"]} == {
+            r["id"] for r in dump if r["meta"]["resourceType"] == "User"
+        }
+        assert ("GET", "/v2/Users?count=100&startIndex=101", 200) in server.requests()
+
+
+def test_scim_refuses_a_wrong_token_and_a_second_user_of_one_name() -> None:
+    with start_scim(token="t", dump=world.scim_dump(users=1, groups=0)) as server:
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            ask(f"{server.base}/v2/Users", "Bearer wrong")
+        assert refused.value.code == 401
+        twin = {k: v for k, v in world.user(0).items() if k not in ("id", "meta")}
+        with pytest.raises(urllib.error.HTTPError) as clash:
+            ask(f"{server.base}/v2/Users", "Bearer t", "POST", twin)
+        assert clash.value.code == 409
+
+
+def test_login_page_names_the_system() -> None:
+    with start_scim(name="SECONDARY") as server, urllib.request.urlopen(server.login_url, timeout=10) as answer:
+        assert "<h1>Log in to SECONDARY</h1>" in answer.read().decode()
+
+
+def test_kinto_restores_its_dump() -> None:
+    with start_kinto(dump=world.kinto_dump(records=3), password="p") as server:
+        records = ask(f"{server.base}/v1/buckets/acme/collections/agents/records", "Basic YmNwOnA=")["data"]
+        assert len(records) == 3
+        assert {"id", "login", "name", "enabled", "last_modified"} == set(records[0])
+
+
+def test_the_company_is_the_same_every_time() -> None:
+    assert world.scim_dump() == world.scim_dump()
+    assert len(world.scim_dump()) == 330
