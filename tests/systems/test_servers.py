@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from tests.systems import world
+from tests.systems.client import asking, look
+from tests.systems.reader import Directory, compare
 from tests.systems.servers import start_kinto, start_scim
+from tests.systems.web import Net
 
 
 def ask(url: str, authorization: str | None, method: str = "GET", body: Any = None) -> Any:
@@ -60,3 +63,36 @@ def test_kinto_restores_its_dump() -> None:
 def test_the_company_is_the_same_every_time() -> None:
     assert world.scim_dump() == world.scim_dump()
     assert len(world.scim_dump()) == 330
+
+
+def test_the_reader_sees_every_kind_of_difference() -> None:
+    dump = world.scim_dump(users=40, groups=5)
+    ids = {r["id"]: f"other-{r['id']}" for r in dump}
+    copy = [
+        r
+        | {"id": ids[r["id"]]}
+        | ({"members": [{"value": ids[m["value"]]} for m in r["members"]]} if "members" in r else {})
+        for r in dump
+    ]
+    with start_scim(token="a", dump=dump) as one, start_scim(token="b", dump=copy) as two:
+        primary, secondary = Directory(f"{one.base}/v2", "a"), Directory(f"{two.base}/v2", "b")
+        assert compare(primary, secondary).differences == []
+        victim = secondary.find("Users", "userName", "agent0001@acme.example")
+        assert victim is not None
+        secondary.change("Users", victim["id"], title="Impostor")
+        assert [d for d in compare(primary, secondary).differences if "title is" in d and "Impostor" in d]
+        secondary.delete("Users", victim["id"])
+        found = compare(primary, secondary).differences
+        assert "user agent0001@acme.example is missing in the secondary" in found
+        assert any("members missing" in d or "do not exist" in d for d in found)
+
+
+def test_the_client_follows_by_hand_and_counts_changes() -> None:
+    with start_scim(name="PRIMARY") as one:
+        with asking(one.login_url, Net()) as client:
+            client.wait("PRIMARY", 0, 5)
+        assert client.pages == ["PRIMARY"]
+        assert client.statuses == {200}
+        assert client.errors == []
+        one.kill()
+        assert look(one.login_url, Net()).error.startswith("ConnectionRefused")
