@@ -71,14 +71,18 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 class Kube:
     """The Kubernetes API as the operator needs it; make one with `async with Kube.connect() as kube`."""
 
-    def __init__(self, api: Any, reload_credentials: Callable[[], None] | None = None) -> None:
-        self._api = api
+    def __init__(
+        self, api: Any, reload_credentials: Callable[[], None] | None = None, field_manager: str = FIELD_MANAGER
+    ) -> None:
         self._dynamic = DynamicClient(api)
         self._reload_credentials = reload_credentials
+        self._field_manager = field_manager
 
     @classmethod
     @asynccontextmanager
-    async def connect(cls, *, kubeconfig: str | None = None, context: str | None = None) -> AsyncIterator[Self]:
+    async def connect(
+        cls, *, kubeconfig: str | None = None, context: str | None = None, field_manager: str = FIELD_MANAGER
+    ) -> AsyncIterator[Self]:
         """Connect with the given kubeconfig, else $KUBECONFIG, else the pod's ServiceAccount, else ~/.kube/config.
 
         Raises KubeError (reason Configuration) when none of them is usable.
@@ -86,8 +90,8 @@ class Kube:
         configuration = Configuration()
         reload_credentials = await _configure(configuration, kubeconfig or os.environ.get("KUBECONFIG"), context)
         async with ApiClient(configuration) as api:
-            api.user_agent = FIELD_MANAGER
-            yield cls(api, reload_credentials)
+            api.user_agent = field_manager
+            yield cls(api, reload_credentials, field_manager)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """Read one object; None when it does not exist."""
@@ -115,17 +119,17 @@ class Kube:
     async def create(self, kind: Kind, obj: Object) -> Object:
         """Create an object; raises AlreadyExists when its name is taken."""
         path = _path(kind, obj["metadata"]["namespace"])
-        return await self._send("post", path, body=_typed(kind, obj), field_manager=FIELD_MANAGER)
+        return await self._send("post", path, body=_typed(kind, obj), field_manager=self._field_manager)
 
     async def replace(self, kind: Kind, obj: Object) -> Object:
         """Replace an object as a whole; raises Conflict unless it still has the resourceVersion that obj carries."""
         if not obj["metadata"].get("resourceVersion"):
             raise Invalid("Unconditional", f"replacing {kind.kind} {obj['metadata']['name']} without a resourceVersion")
         path = _path(kind, obj["metadata"]["namespace"], obj["metadata"]["name"])
-        return await self._send("put", path, body=_typed(kind, obj), field_manager=FIELD_MANAGER)
+        return await self._send("put", path, body=_typed(kind, obj), field_manager=self._field_manager)
 
     async def apply(self, kind: Kind, obj: Object, *, force: bool = False) -> Object:
-        """Apply the fields in obj as field manager bcp-operator, creating the object when it is missing.
+        """Apply the fields in obj as our field manager (bcp-operator), creating the object when it is missing.
 
         With metadata.resourceVersion in obj the object must exist and still have it: raises Conflict otherwise.
         Raises FieldConflict when another manager holds one of the fields with another value and force is off.
@@ -136,7 +140,7 @@ class Kube:
             path,
             body=_typed(kind, obj),
             content_type="application/apply-patch+yaml",
-            field_manager=FIELD_MANAGER,
+            field_manager=self._field_manager,
             force_conflicts=force,
         )
 
@@ -156,7 +160,7 @@ class Kube:
             },
         )
         path = _path(kind, namespace, name) + "/status"
-        return await self._send("put", path, body=body, field_manager=FIELD_MANAGER)
+        return await self._send("put", path, body=body, field_manager=self._field_manager)
 
     async def patch_metadata(
         self,
@@ -182,7 +186,7 @@ class Kube:
             _path(kind, namespace, name),
             body={"metadata": metadata},
             content_type="application/merge-patch+json",
-            field_manager=FIELD_MANAGER,
+            field_manager=self._field_manager,
         )
 
     async def delete(
