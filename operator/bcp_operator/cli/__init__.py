@@ -1,1 +1,1 @@
-"""kubectl-bcp: one file per verb."""
+"""kubectl-bcp, the kubectl plugin: one file per verb."""
