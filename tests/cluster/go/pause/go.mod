@@ -1,0 +1,3 @@
+module bcp/pause
+
+go 1.26.0

@@ -1,0 +1,137 @@
+"""`up` and `down`: the order of things, and leaving nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from tests.cluster import cgroups, controlplane, identity, mounts, netns, settings, sysctls
+from tests.cluster.apiclient import ApiClient
+from tests.cluster.errors import ClusterError
+from tests.cluster.folders import Folders
+from tests.cluster.jobs import Jobs, stop_leftover
+from tests.cluster.ledger import Ledger, locked
+from tests.cluster.progress import Timings, say
+from tests.cluster.supervisor import Supervisor
+
+STOP_ORDER = (
+    "kubelet",
+    "volume-provisioner",
+    "traefik",
+    "coredns",
+    "kube-proxy",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-apiserver",
+    "etcd",
+    "containerd",
+    "forwarder",
+)
+
+
+def up(folders: Folders, *, node: bool, images: bool, transient: bool = False) -> None:
+    """Bring the cluster up; harmless when it is up already.
+
+    When it fails or is interrupted and there was nothing before, what it made is taken down again.
+
+    Args:
+        folders: the instance.
+        node: with a node, DNS, Ingress and volumes; else only the control plane.
+        images: build and load the project's images too (needs a node).
+        transient: a test session starts it, and its last user takes it down.
+
+    Raises:
+        ClusterError: something is missing or failed.
+    """
+    if os.geteuid() != 0:
+        raise ClusterError("the test cluster makes namespaces, mounts and cgroups: run it as root")
+    with locked(folders.lock), _interruptible():
+        fresh = not folders.state.exists()
+        folders.state.mkdir(parents=True, exist_ok=True)
+        ledger = Ledger.load(folders)
+        ledger.transient = transient if fresh else ledger.transient and transient
+        ledger.save()
+        jobs = Jobs(ledger, folders.logs)
+        try:
+            _up(folders, ledger, jobs, node=node, images=images)
+        except BaseException:
+            jobs.cancel()
+            if fresh:
+                say("taking down what was started")
+                _down(folders)
+            raise
+
+
+def _up(folders: Folders, ledger: Ledger, jobs: Jobs, *, node: bool, images: bool) -> None:
+    timings = Timings(folders.cache / "timings.json")
+    found = controlplane.fetch(folders, jobs, timings)
+    controlplane.prepare(folders, ledger)
+    supervisor = Supervisor(folders, ledger)
+    client = ApiClient(folders.pki, folders.netns)
+    controlplane.start_early(folders, ledger, supervisor, found)
+    controlplane.wait_apiserver(client, supervisor)
+    controlplane.finish(folders, client, supervisor, found)
+
+
+def down(folders: Folders) -> None:
+    """Take the cluster down and leave nothing behind; harmless when there is none.
+
+    Raises:
+        ClusterError: something can't be ended or removed.
+    """
+    with locked(folders.lock):
+        _down(folders)
+
+
+def _down(folders: Folders) -> None:
+    if not folders.state.exists():
+        return
+    ledger = Ledger.load(folders)
+    for leader in ledger.jobs.values():
+        stop_leftover(leader)
+    _stop_processes(folders, ledger)
+    mounts.unmount_under(folders.state, settings.STOP_GRACE_SECONDS)
+    netns.remove(folders.netns)
+    with contextlib.suppress(ClusterError):  # a host without cgroups never ran a node
+        layout = cgroups.detect()
+        cgroups.remove(layout, folders.instance, ledger.cgroup_controllers, settings.STOP_GRACE_SECONDS)
+    if changed := sysctls.restore(ledger.sysctls):
+        say(f"put back kernel settings: {', '.join(changed)}")
+    shutil.rmtree(folders.state)
+    say("the cluster is down")
+
+
+def _stop_processes(folders: Folders, ledger: Ledger) -> None:
+    """Stop components in order, then whatever else is inside our cgroup and namespace (pods and their shims)."""
+    supervisor = Supervisor(folders, ledger)
+    supervisor.stop(["kubelet"], settings.STOP_GRACE_SECONDS)  # first, else it starts pods again
+    with contextlib.suppress(ClusterError):
+        pods = cgroups.members(cgroups.detect(), folders.instance)
+        identity.kill(pods)
+    supervisor.stop(STOP_ORDER, settings.STOP_GRACE_SECONDS)
+    if left := identity.kill(netns.members(folders.netns)):
+        raise ClusterError(f"processes {', '.join(str(process.pid) for process in left)} can't be ended")
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP end `up` as SIGINT does: through the clean-up."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
