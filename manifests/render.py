@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import yaml
+
 from tests.cluster.tools import helm
 
 FOLDER = Path(__file__).parent

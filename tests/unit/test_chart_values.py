@@ -1,0 +1,58 @@
+"""What the chart refuses, and in which words."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.charts import REQUIRED, refusal, run
+
+
+def test_required_values_are_asked_for_by_name() -> None:
+    message = refusal({"allowedHosts": ["*"]})
+    assert "watchNamespaces is empty: name the namespaces that hold your BCPTenants" in message
+    message = refusal({"watchNamespaces": ["team-a"]})
+    assert "allowedHosts is empty: the operator and the sync would refuse every system" in message
+
+
+def test_the_release_namespace_can_not_be_watched() -> None:
+    message = refusal(REQUIRED, namespace="team-a")
+    assert 'watchNamespaces contains "team-a", the namespace of this release' in message
+    assert "--create-namespace" in message
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"watchNamespaces": "team-a"}, "'/watchNamespaces'"),
+        ({"watchNamespaces": ["Team_A"]}, "'/watchNamespaces/0'"),
+        ({"watchNamespaces": ["a", "a"]}, "'/watchNamespaces'"),
+        ({"watchNamespaces": ["a,b"]}, "'/watchNamespaces/0'"),
+        ({"allowedHosts": ["https://x.test"]}, "'/allowedHosts/0'"),
+        ({"allowedHosts": ["a.test,b.test"]}, "'/allowedHosts/0'"),
+        ({"allowedHosts": [""]}, "'/allowedHosts/0'"),
+        ({"insecureHosts": ["x y"]}, "'/insecureHosts/0'"),
+        ({"image": {"repository": ""}}, "'/image/repository'"),
+        ({"image": {"tag": "a b"}}, "'/image/tag'"),
+        ({"image": {"digest": "sha256:abc"}}, "'/image/digest'"),
+        ({"image": {"pullPolicy": "Sometimes"}}, "'/image/pullPolicy'"),
+        ({"image": {"registry": "x"}}, "additional properties 'registry' not allowed"),
+        ({"syncImage": {"digest": "latest"}}, "'/syncImage/digest'"),
+        ({"imagePullSecrets": [{"name": "x"}]}, "'/imagePullSecrets/0'"),
+        ({"replicas": "two"}, "'/replicas'"),
+        ({"replicas": 6}, "'/replicas'"),
+        ({"logFormat": "xml"}, "'/logFormat'"),
+        ({"resources": {"limit": {}}}, "additional properties 'limit' not allowed"),
+        ({"networkPolicy": {"egressPorts": [0]}}, "'/networkPolicy/egressPorts/0'"),
+        ({"networkPolicy": {"enabled": "yes"}}, "'/networkPolicy/enabled'"),
+        ({"admission": {"stamp": True}}, "'/admission/stamp'"),
+        ({"crds": {"install": "no"}}, "'/crds/install'"),
+        ({"watchNamespace": ["a"]}, "additional properties 'watchNamespace' not allowed"),
+    ],
+)
+def test_the_schema_names_what_is_wrong(values: dict[str, Any], expected: str) -> None:
+    assert expected in refusal(REQUIRED | values)
+
+
+def test_a_release_can_be_scaled_to_nothing() -> None:
+    code, _, errors = run("template", REQUIRED | {"replicas": 0})
+    assert code == 0, errors
