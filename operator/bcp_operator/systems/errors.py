@@ -1,0 +1,51 @@
+"""What can go wrong with a call, in our own words: no text of a system's error answer is ever copied."""
+
+import json
+from typing import Any
+
+from .profile import ErrorClass, Profile
+
+_BY_STATUS: dict[int, ErrorClass] = {
+    401: "Unauthorized",
+    403: "Unauthorized",
+    404: "NotFound",
+    408: "Transient",
+    409: "Duplicate",
+    410: "NotFound",
+    425: "Transient",
+    429: "Throttled",
+}
+
+
+class CallFailed(Exception):
+    """A call was answered with an error, or not at all.
+
+    `reason` is an ErrorClass or: Unreachable (never handled), OutcomeUnknown (may have been handled), BadAnswer (answer
+    isn't what the profile says).
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {super().__str__()}"
+
+
+def classify(profile: Profile, status: int, body: bytes) -> ErrorClass | None:
+    """What a status means, by the profile's rules and then by HTTP; None for success."""
+    if status < 400:
+        return None if 200 <= status < 300 else "Refused"
+    for rule in profile.errors:
+        if status in rule.status and (rule.when is None or _holds(rule.compiled(rule.when), body)):
+            return rule.means
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return "Transient" if status >= 500 and status not in (501, 505) else "Refused"
+
+
+def _holds(expression: Any, body: bytes) -> bool:
+    try:
+        return bool(expression(json.loads(body)))
+    except ValueError:
+        return False
