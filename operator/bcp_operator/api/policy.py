@@ -1,14 +1,35 @@
-"""SyncPolicy: what is synced and when, one policy for many tenants."""
+"""SyncPolicy: what is copied and when, one policy for many tenants."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from .common import Model
+from .common import NAMED_TIME_ZONE, POSITIVE_DURATION, GoDuration, Model, Name, PatternSays, Rule, TimeZone, checked_by
 from .conditions import Condition
-from .tenant import GoDuration
 
 EntityTypeName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+
+
+def _cron_field(value: str) -> str:
+    """Regular expression of one cron field: a list of *, values and ranges, each with an optional step."""
+    item = rf"(\*|({value})(-({value}))?)(/[1-9][0-9]?)?"
+    return rf"{item}(,{item})*"
+
+
+_MONTH = "0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
+_WEEKDAY = "[0-6]|SUN|MON|TUE|WED|THU|FRI|SAT"
+CRON_PATTERN = (
+    "^"
+    + " +".join(
+        _cron_field(v) for v in ("[0-5]?[0-9]", "[01]?[0-9]|2[0-3]", "0?[1-9]|[12][0-9]|3[01]", _MONTH, _WEEKDAY)
+    )
+    + "$"
+)
+
+QuantityText = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?)?$")]
+Quantity = Annotated[int, Field(ge=0)] | QuantityText
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 
 
 class EntitySelection(Model):
@@ -17,61 +38,111 @@ class EntitySelection(Model):
     type: EntityTypeName = Field(description="Entity type as the profile names it, e.g. user.")
 
 
+Cron = Annotated[
+    str,
+    Field(max_length=100, pattern=CRON_PATTERN),
+    PatternSays(
+        "write five fields, minute hour day month weekday, e.g. 0 2 * * *; names in upper case (MON), Sunday is 0"
+    ),
+]
+
+
 class Schedule(Model):
     """When to run, instead of daily at the minute of enabling."""
 
-    cron: str = Field(
-        min_length=9,
-        max_length=100,
-        pattern=r"^[0-9A-Za-z*,/-]+( +[0-9A-Za-z*,/#-]+){4}$",
-        description="Five fields: minute hour day month weekday.",
+    cron: Cron = Field(
+        description="Five fields: minute hour day month weekday, e.g. 0 2 * * *. Names in upper case, Sunday is 0.",
     )
-    time_zone: str | None = Field(
+    time_zone: TimeZone | None = Field(
         None,
-        min_length=1,
-        max_length=64,
-        pattern=r"^[A-Za-z0-9_+\-/]+$",
-        description="IANA time zone; none = the tenant's.",
+        description="IANA time zone of the schedule. Absent: the tenant's.",
+        json_schema_extra=checked_by(NAMED_TIME_ZONE),
     )
 
 
 class Limits(Model):
     """What a run may use."""
 
-    requests_per_second: int = Field(50, ge=1, le=10000, description="Requests per second, per system.")
-    concurrency: int = Field(8, ge=1, le=64, description="Requests in flight, per system.")
-    timeout: GoDuration = Field("2h", description="A run that takes longer is ended, e.g. 2h.")
+    requests_per_second: int = Field(50, ge=1, le=10000, description="Requests per second, for each system.")
+    concurrency: int = Field(8, ge=1, le=64, description="Requests in flight, for each system.")
+    timeout: GoDuration = Field(
+        "2h",
+        description="A run that takes longer is ended, e.g. 2h.",
+        json_schema_extra=checked_by(POSITIVE_DURATION),
+    )
+
+
+class Resources(TypedDict, total=False):
+    """Resource requests and limits of the container, passed on as they are."""
+
+    limits: Annotated[dict[str, Quantity], Field(max_length=16, description="Most it may use, e.g. memory: 512Mi.")]
+    requests: Annotated[dict[str, Quantity], Field(max_length=16, description="What is set aside, e.g. cpu: 100m.")]
+
+
+class Toleration(TypedDict, total=False):
+    """A toleration of the pod, passed on as it is."""
+
+    key: Annotated[str, Field(max_length=317, description="Key of the taint. Absent: every key.")]
+    operator: Annotated[Literal["Exists", "Equal"], Field(description="How value is compared. Absent: Equal.")]
+    value: Annotated[str, Field(max_length=63, description="Value of the taint.")]
+    effect: Annotated[
+        Literal["NoSchedule", "PreferNoSchedule", "NoExecute"],
+        Field(description="Effect of the taint. Absent: every effect."),
+    ]
+    tolerationSeconds: Annotated[
+        int, Field(ge=0, le=2147483647, description="How long a NoExecute taint is tolerated, in seconds.")
+    ]
 
 
 class JobSpec(Model):
     """How the pod of a run is made."""
 
-    resources: dict[str, Any] | None = Field(
-        None,
-        description="Resource requests and limits of the container.",
-        json_schema_extra={"x-kubernetes-preserve-unknown-fields": True},
+    resources: Resources | None = Field(None, description="Resource requests and limits of the container.")
+    node_selector: dict[str, LabelValue] | None = Field(
+        None, max_length=16, description="Labels that the node must have."
     )
-    node_selector: dict[str, str] | None = Field(None, max_length=16, description="Node labels.")
-    tolerations: list[dict[str, Any]] | None = Field(
+    tolerations: list[Toleration] | None = Field(
         None,
         max_length=16,
-        description="Tolerations.",
+        description="Taints of the node that are tolerated.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
-    priority_class_name: str | None = Field(None, max_length=253, description="PriorityClass.")
+    priority_class_name: Name | None = Field(None, description="PriorityClass of the pod.")
 
 
 class SyncPolicySpec(Model):
-    """What is synced and when."""
+    """What is copied and when."""
+
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.mode == 'Custom' || !has(self.entities)",
+            "needs mode: Custom; mode: Default copies everything the profile knows",
+            ".entities",
+        ),
+        Rule(
+            "self.mode == 'Custom' || !has(self.exclude)",
+            "needs mode: Custom; mode: Default copies everything the profile knows",
+            ".exclude",
+        ),
+        Rule(
+            "!(self.mode == 'Custom' && has(self.entities) && has(self.exclude))",
+            "set entities (only these) or exclude (all but these), not both",
+        ),
+        Rule(
+            "self.mode != 'Custom' || has(self.entities) || has(self.exclude)",
+            "mode: Custom needs entities or exclude; to copy everything set mode: Default",
+            ".mode",
+        ),
+    )
 
     mode: Literal["Default", "Custom"] = Field(
-        "Default", description="Default = everything the profile knows; Custom = entities or all but exclude."
+        "Default", description="Default: everything the profile knows. Custom: entities, or all but exclude."
     )
     entities: list[EntitySelection] | None = Field(
         None,
         min_length=1,
         max_length=64,
-        description="Custom: these types.",
+        description="Custom: only these types.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     exclude: list[EntityTypeName] | None = Field(
@@ -81,8 +152,8 @@ class SyncPolicySpec(Model):
         description="Custom: all types but these.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
-    schedule: Schedule | None = Field(None, description="When; none = daily at the minute of enabling.")
-    suspend: bool = Field(False, description="No scheduled runs for any tenant of this policy.")
+    schedule: Schedule | None = Field(None, description="When to run. Absent: daily at the minute of enabling.")
+    suspend: bool = Field(False, description="No scheduled runs for any tenant that uses this policy.")
     limits: Limits = Field(default_factory=Limits, description="What a run may use.")
     job: JobSpec = Field(default_factory=JobSpec, description="How the pod of a run is made.")
 
@@ -90,11 +161,13 @@ class SyncPolicySpec(Model):
 class SyncPolicyStatus(Model):
     """What is true of this policy."""
 
-    observed_generation: int | None = Field(None, description="metadata.generation this status speaks of.")
-    tenants: int | None = Field(None, description="Tenants that use it.")
+    server_defaults: ClassVar[bool] = False
+
+    observed_generation: int | None = Field(None, description="metadata.generation that this status speaks of.")
+    tenants: int | None = Field(None, description="Number of tenants that use it.")
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Ready.",
+        description="Ready, as kstatus reads it.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )

@@ -1,62 +1,163 @@
-"""BCPTenant: one pair of systems, its sync, its login URL and the failover field."""
+"""What people write about a tenant: the spec of BCPTenant, with every rule the API server checks beside its field."""
 
-from typing import Annotated, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from .common import CARef, HostPort, HttpURL, Model, Name, SecretRef, System, Timestamp
-from .conditions import Condition
+from .common import (
+    NAMED_TIME_ZONE,
+    POSITIVE_DURATION,
+    BaseURL,
+    CARef,
+    DnsName,
+    GoDuration,
+    HostPort,
+    HttpURL,
+    LoginHostURL,
+    Model,
+    Name,
+    PolicyRef,
+    Rule,
+    SecretRef,
+    System,
+    Timestamp,
+    TimeZone,
+    checked_by,
+    has_ip_host,
+    host_of,
+    port_of,
+)
+from .tenant_status import (
+    ActiveSystem,
+    BCPTenantStatus,
+    FinishedOperation,
+    LastRun,
+    Operation,
+    OperationResult,
+    OperationType,
+    Phase,
+    RouteStatus,
+    RuleName,
+    RunbookStep,
+    Step,
+    SyncStatus,
+)
 
-RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown"]
+__all__ = [
+    "TENANT_RULES",
+    "ActiveSystem",
+    "BCPTenantSpec",
+    "BCPTenantStatus",
+    "FailoverSpec",
+    "FinishedOperation",
+    "GoDuration",
+    "Health",
+    "IngressRoute",
+    "LastRun",
+    "LoginSpec",
+    "Operation",
+    "OperationResult",
+    "OperationType",
+    "Phase",
+    "Rfc2136Route",
+    "Route",
+    "RouteStatus",
+    "RuleName",
+    "RunbookStep",
+    "SafetyRules",
+    "SafetySpec",
+    "Severity",
+    "SqliteStore",
+    "Step",
+    "StoreSpec",
+    "SyncSpec",
+    "SyncStatus",
+    "SystemSpec",
+]
+
 Severity = Literal["Block", "Warn"]
-Step = Literal["Preflight", "Record", "Fence", "Route", "Verify", "Finish"]
-OperationType = Literal["Failover", "Failback"]
-OperationResult = Literal["Completed", "Refused", "Failed", "Superseded"]
-Phase = Literal["Pending", "Primary", "FailingOver", "Secondary", "FailingBack", "Held", "Suspended"]
-ActiveSystem = Literal["Primary", "Secondary", "Mixed", "Unknown"]
-GoDuration = Annotated[str, Field(max_length=32, pattern=r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$", min_length=2)]
+
+# RFC 3339 as every reader of ours takes it; the API server's own check of date-time lets more through.
+RFC3339_PATTERN = (
+    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+
+IDENTITY = Rule(
+    "self == oldSelf",
+    "is immutable, because the correlations are kept under it: create another BCPTenant for another system",
+)
 
 
 class Health(Model):
-    """How to ask a system whether it works; without it the login page is asked."""
+    """How to ask a system whether it works."""
 
-    path: str = Field(max_length=1024, pattern=r"^/[^\s]*$", description="Path below the endpoint, e.g. /health.")
+    path: str = Field(
+        min_length=1, max_length=1024, pattern=r"^/[^\s#]*$", description="Path below the endpoint, e.g. /health."
+    )
     expect_status: int = Field(200, ge=100, le=599, description="HTTP status that means healthy.")
 
 
 class SystemSpec(Model):
     """One of the two systems."""
 
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.insecure || self.endpoint.startsWith('https://')",
+            "use https, or set insecure: true beside it (the host must then also be on the chart's insecureHosts)",
+            ".endpoint",
+        ),
+        Rule(
+            "self.insecure || self.loginURL.startsWith('https://')",
+            "use https, or set insecure: true beside it (the host must then also be on the chart's insecureHosts)",
+            ".loginURL",
+        ),
+    )
+
     profile: Name = Field(
-        description="Built-in profile (scim), or the name of a profile ConfigMap in this namespace. Immutable."
+        description="Kind of system: a built-in profile (scim), or the name of a profile ConfigMap in this namespace. Immutable.",
+        json_schema_extra=checked_by(IDENTITY),
     )
     tenant_id: str = Field(
         alias="tenantID",
         min_length=1,
         max_length=253,
+        pattern=r"^[!-~]+( [!-~]+)*$",  # printable, no blanks around it: it becomes part of URLs and keys
         description="The system's own name for this tenant. Immutable.",
+        json_schema_extra=checked_by(IDENTITY),
     )
-    endpoint: HttpURL = Field(description="Base URL of the API; its host must be on the operator's allow-list.")
-    insecure: bool = Field(False, description="Allow plain http; the host must also be on the chart's insecureHosts.")
-    ca_ref: CARef | None = Field(None, description="Private CA of the endpoint and the login page.")
-    credentials_secret_ref: SecretRef = Field(description="Secret with the keys the profile's authentication asks for.")
-    login_url: HttpURL = Field(alias="loginURL", description="The system's own login page.")
+    endpoint: BaseURL = Field(
+        description="Base URL of the API, without query. Its host must be on the operator's allow-list."
+    )
+    insecure: bool = Field(
+        False, description="Allow plain http for this system. Its hosts must also be on the chart's insecureHosts."
+    )
+    ca_ref: CARef | None = Field(None, description="Private CA of the endpoint and of the login page.")
+    credentials_secret_ref: SecretRef = Field(
+        description="Secret with the keys that the profile's authentication asks for, e.g. token, or username and password."
+    )
+    login_url: HttpURL = Field(
+        alias="loginURL",
+        description="The system's own login page: where users are sent while this system is active.",
+    )
     health: Health | None = Field(
-        None, description="Health check; without it any answer of the login page below 500 counts as healthy."
+        None, description="Health check. Without it, any answer of the login page below 500 counts as healthy."
     )
 
 
 class SqliteStore(Model):
-    """Correlations in SQLite on a PersistentVolumeClaim without ownerReference."""
+    """Correlations in SQLite on a PersistentVolumeClaim that outlives the tenant."""
 
-    size: str = Field("1Gi", max_length=32, pattern=r"^[0-9]+(Mi|Gi|Ti)$", description="Size of the claim.")
-    storage_class_name: str | None = Field(
-        None, max_length=253, description="StorageClass; none = the cluster's default."
+    size: str = Field(
+        "1Gi", min_length=3, max_length=12, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", description="Size of the claim."
+    )
+    storage_class_name: Name | None = Field(
+        None, description="StorageClass of the claim. Absent: the cluster's default."
     )
 
 
 class StoreSpec(Model):
-    """Where correlations are kept. Immutable."""
+    """Where the correlations (which entity is which in the other system) are kept."""
 
     sqlite: SqliteStore = Field(default_factory=SqliteStore, description="SQLite on a PersistentVolumeClaim.")
 
@@ -66,47 +167,69 @@ class SyncSpec(Model):
 
     enabled: bool = Field(
         False,
-        description="First run at once, then daily at the minute of enabling, or by the policy's schedule.",
+        description="Copy: the first run at once, then daily at the minute of enabling, or by the policy's schedule.",
     )
-    policy_ref: SecretRef | None = Field(None, description="SyncPolicy in this namespace; none = everything, daily.")
-    time_zone: str = Field(
-        "UTC",
-        min_length=1,
-        max_length=64,
-        pattern=r"^[A-Za-z0-9_+\-/]+$",
-        description="IANA time zone of the daily minute.",
+    policy_ref: PolicyRef | None = Field(
+        None, description="SyncPolicy with what to copy and when. Absent: everything, daily."
     )
-    store: StoreSpec = Field(default_factory=StoreSpec, description="Where correlations are kept.")
+    time_zone: TimeZone = Field(
+        "UTC", description="IANA time zone of the daily run.", json_schema_extra=checked_by(NAMED_TIME_ZONE)
+    )
+    store: StoreSpec = Field(
+        default_factory=StoreSpec,
+        description="Where the correlations are kept. Immutable.",
+        json_schema_extra=checked_by(
+            Rule(
+                "self == oldSelf",
+                "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store",
+            )
+        ),
+    )
 
 
 class IngressRoute(Model):
-    """Redirect by the ingress-nginx annotation (also honoured by Traefik >= 3.7)."""
+    """Redirect by the ingress-nginx annotation, which Traefik 3.7 and later honours too."""
 
-    name: Name = Field(description="Name of the Ingress.")
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.mode == 'Managed' || !has(self.className)",
+            "is for mode: Managed; an Adopted Ingress keeps its own class: remove it here",
+            ".className",
+        ),
+        Rule(
+            "self.mode == 'Managed' || !has(self.tlsSecretName)",
+            "is for mode: Managed; an Adopted Ingress keeps its own tls: remove it here",
+            ".tlsSecretName",
+        ),
+    )
+
+    name: Name = Field(description="Name of the Ingress, in this namespace.")
     mode: Literal["Managed", "Adopted"] = Field(
         "Managed",
-        description="Managed = the operator's own object; Adopted = yours, only one annotation is added.",
+        description="Managed: the operator's own object, redirecting to the active system in both states. "
+        "Adopted: your own Ingress, to which one annotation is added while the secondary is active.",
     )
-    class_name: Name | None = Field(None, description="IngressClass of a Managed Ingress.")
-    tls_secret_name: Name | None = Field(None, description="TLS Secret of a Managed Ingress.")
+    class_name: Name | None = Field(None, description="IngressClass of a Managed Ingress. Absent: the default class.")
+    tls_secret_name: Name | None = Field(
+        None, description="TLS Secret of a Managed Ingress. Absent: the controller's default certificate."
+    )
 
 
 class Rfc2136Route(Model):
-    """Redirect by a CNAME record through DNS UPDATE (RFC 2136) with TSIG (RFC 8945)."""
+    """Redirect by a CNAME record, written with DNS UPDATE (RFC 2136) and TSIG (RFC 8945)."""
 
-    server: HostPort = Field(description="Authoritative primary name server, host or host:port.")
-    zone: str = Field(
-        min_length=1,
-        max_length=253,
-        pattern=r"^[A-Za-z0-9._-]+$",
-        description="Zone that holds the login host.",
-    )
+    server: HostPort = Field(description="Primary name server of the zone: host or host:port.")
+    zone: DnsName = Field(description="Zone that holds the login host, without a dot at its end.")
     tsig_secret_ref: SecretRef = Field(description="Secret with keyName, algorithm and secret (base64).")
-    ttl_seconds: int = Field(30, ge=1, le=86400, description="TTL of the record in seconds.")
+    ttl_seconds: int = Field(30, ge=1, le=86400, description="TTL of the record, in seconds.")
 
 
 class Route(Model):
     """One way by which the login URL reaches the active system: exactly one driver."""
+
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("has(self.ingress) != has(self.rfc2136)", "set exactly one driver in each route: ingress or rfc2136"),
+    )
 
     name: Name = Field(description="Name of this route within the tenant.")
     ingress: IngressRoute | None = Field(None, description="Redirect by Ingress.")
@@ -116,44 +239,95 @@ class Route(Model):
 class LoginSpec(Model):
     """What users type, and how it reaches the active system."""
 
-    url: HttpURL = Field(description="The login URL that users know; verification asks it.")
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.routes.all(a, !has(a.ingress) || "
+            "self.routes.exists_one(b, has(b.ingress) && b.ingress.name == a.ingress.name))",
+            "two routes name the same Ingress: keep one of them",
+            ".routes",
+        ),
+        Rule(
+            "self.routes.all(a, !has(a.rfc2136) || self.routes.exists_one(b, has(b.rfc2136) && "
+            "b.rfc2136.server == a.rfc2136.server && b.rfc2136.zone == a.rfc2136.zone))",
+            "two routes write the same record (same server and zone): keep one of them",
+            ".routes",
+        ),
+        Rule(
+            f"self.routes.all(r, !has(r.rfc2136) || {host_of('self.url')}.endsWith('.' + r.rfc2136.zone))",
+            "the host of login.url must lie below the zone of every rfc2136 route; a zone's own name can't be a CNAME",
+            ".routes",
+        ),
+        Rule(
+            f"!{has_ip_host('self.url')}",
+            "the login URL needs a host name: an IP address can't be moved to another system",
+            ".url",
+        ),
+    )
+
+    url: LoginHostURL = Field(
+        description="The login URL that users know: https, host in lower case. Verification asks it."
+    )
     connect_to: HostPort | None = Field(
-        None, description="host:port to connect to when asking the login URL (split-horizon networks)."
+        None,
+        description="host:port to connect to when asking the login URL, where its name means something else "
+        "inside the cluster (split-horizon networks). Without a port: the URL's.",
     )
     ca_ref: CARef | None = Field(None, description="Private CA of the login host.")
     routes: list[Route] = Field(
         min_length=1,
         max_length=8,
-        description="Drivers; all are switched together.",
+        description="How the login URL reaches the active system. All routes are switched together.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
 
 
 class FailoverSpec(Model):
-    """THE field. Leave it out of Git; absent means Primary."""
+    """THE field. Leave the whole block out of Git; absent means Primary."""
+
+    server_defaults: ClassVar[bool] = False
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.override) || self.override.size() == 0 || (has(self.reason) && self.reason.trim() != '')",
+            "override passes over safety rules: give a reason beside it, e.g. an incident number",
+            ".override",
+        ),
+        Rule(
+            "!has(self.override) || self.override.size() == 0 || has(self.requestedAt)",
+            "override counts once, together with a new requestedAt: set requestedAt to the time of now",
+            ".override",
+        ),
+        Rule(
+            "!has(self.secondaryChanges) || self.secondaryChanges != 'Discard' || has(self.requestedAt)",
+            "Discard counts once, together with a new requestedAt: set requestedAt to the time of now",
+            ".secondaryChanges",
+        ),
+    )
 
     active_system: System | None = Field(
-        None, description="Where users are sent. This line alone is enough to fail over."
+        None, description="Where users are sent. Absent: Primary. This line alone is enough to fail over."
     )
     reason: str | None = Field(None, max_length=512, description="Why, e.g. an incident number. Needed with override.")
     requested_at: Timestamp | None = Field(
         None,
-        description="When it was asked for; the way back needs a newer one, and consents count only with one.",
+        description="When it was asked for, RFC 3339 with Z or offset. The way back needs a newer one than the last, "
+        "and override and secondaryChanges count only with a newer one.",
+        json_schema_extra={"pattern": RFC3339_PATTERN},
     )
     override: list[RuleName] = Field(
         default_factory=list,
         max_length=3,
-        description="Consent, one-shot: rules to pass over; needs reason and a newer requestedAt.",
+        description="Consent, one-shot: safety rules to pass over. Needs a reason, a newer requestedAt and the right failover-override.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     secondary_changes: Literal["Keep", "Discard"] | None = Field(
         None,
-        description="Consent, one-shot: Discard lets the sync overwrite what was changed in the secondary; Keep (default) holds the way back.",
+        description="Consent, one-shot: Discard lets the sync overwrite what was changed in the secondary; needs a newer "
+        "requestedAt and the right failover-override. Absent or Keep: the way back is held.",
     )
 
 
 class SafetyRules(Model):
-    """Severity of each preflight rule."""
+    """Severity of each preflight rule: Block refuses the switch, Warn only says so."""
 
     target_healthy: Severity = Field(
         "Block",
@@ -163,156 +337,108 @@ class SafetyRules(Model):
     route_owned: Severity = Field(
         "Block",
         alias="RouteOwned",
-        description="The route carries no foreign redirect; blocks that route alone.",
+        description="The route carries no redirect of somebody else's. Blocks that route alone.",
     )
     cool_down: Severity | None = Field(
         None,
         alias="CoolDown",
-        description="minSwitchInterval has passed since the last switch. Without a value: Warn on the way out, Block on the way back.",
+        description="minSwitchInterval has passed since the last switch. Absent: Warn on the way out, Block on the way back.",
     )
 
 
 class SafetySpec(Model):
     """What is looked at before a switch."""
 
-    min_switch_interval: GoDuration = Field("10m", description="Time between two switches, e.g. 10m.")
-    max_recovery_point_age: GoDuration = Field(
-        "26h", description="Age of the last successful sync above which RecoveryPointFresh turns False."
+    min_switch_interval: GoDuration = Field(
+        "10m",
+        description="Time to let pass between two switches, e.g. 10m.",
+        json_schema_extra=checked_by(POSITIVE_DURATION),
     )
-    rules: SafetyRules = Field(default_factory=SafetyRules, description="Severity per rule: Block or Warn.")
+    max_recovery_point_age: GoDuration = Field(
+        "26h",
+        description="Age of the last successful sync above which RecoveryPointFresh turns False, e.g. 26h.",
+        json_schema_extra=checked_by(POSITIVE_DURATION),
+    )
+    rules: SafetyRules = Field(default_factory=SafetyRules, description="Severity of each preflight rule.")
+
+
+_BY_DNS = "self.login.routes.exists(r, has(r.rfc2136))"
+_HOST_1, _HOST_2 = host_of("self.primary.loginURL"), host_of("self.secondary.loginURL")
+_OLD_SYSTEM = "oldSelf.?failover.?activeSystem.orValue('Primary')"
+_NEW_SYSTEM = "self.?failover.?activeSystem.orValue('Primary')"
+_OLD_HAS_TIME = "oldSelf.?failover.?requestedAt.hasValue()"
+_NEW_HAS_TIME = "self.?failover.?requestedAt.hasValue()"
 
 
 class BCPTenantSpec(Model):
     """What is wanted for one pair of systems."""
 
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            f"!({_OLD_SYSTEM} == 'Secondary' && {_NEW_SYSTEM} == 'Primary') || "
+            f"({_NEW_HAS_TIME} && (!{_OLD_HAS_TIME} || self.failover.requestedAt > oldSelf.failover.requestedAt))",
+            "the way back to the primary needs a newer spec.failover.requestedAt: set it to the time of now, together with activeSystem",
+        ),
+        Rule(
+            f"!({_OLD_SYSTEM} == 'Secondary' && {_NEW_SYSTEM} == 'Secondary' && {_OLD_HAS_TIME}) || "
+            f"({_NEW_HAS_TIME} && self.failover.requestedAt >= oldSelf.failover.requestedAt)",
+            "while the secondary is active spec.failover.requestedAt may be neither removed nor lowered: keep it, or set a newer one",
+        ),
+        Rule(
+            "!(self.primary.profile == self.secondary.profile && self.primary.tenantID == self.secondary.tenantID && "
+            f"{host_of('self.primary.endpoint')} == {host_of('self.secondary.endpoint')})",
+            "primary and secondary are the same system (profile, tenantID and endpoint host): a system can't stand in for itself",
+        ),
+        Rule(
+            "self.primary.loginURL != self.secondary.loginURL",
+            "must differ from the primary's loginURL: otherwise nobody can tell which system is active",
+            ".secondary.loginURL",
+        ),
+        Rule(
+            f"!({host_of('self.login.url')} in [{_HOST_1}, {_HOST_2}])",
+            "the host of login.url must differ from the hosts of both loginURLs: otherwise the redirect leads back to itself",
+            ".login.url",
+        ),
+        Rule(
+            f"!{_BY_DNS} || self.primary.loginURL == self.secondary.loginURL || {_HOST_1} != {_HOST_2}",
+            "DNS can only tell hosts apart: with an rfc2136 route the two loginURLs need different hosts",
+            ".secondary.loginURL",
+        ),
+        Rule(
+            f"!{_BY_DNS} || !({has_ip_host('self.primary.loginURL')} || {has_ip_host('self.secondary.loginURL')})",
+            "a CNAME can't lead to an IP address: with an rfc2136 route both loginURLs need host names",
+            ".login.routes",
+        ),
+        Rule(
+            f"!{_BY_DNS} || [self.primary.loginURL, self.secondary.loginURL].all(u, "
+            f"u.startsWith('https://') && {port_of('u')} == {port_of('self.login.url')})",
+            "DNS can't change scheme or port: with an rfc2136 route both loginURLs need https and the port of login.url",
+            ".login.routes",
+        ),
+    )
+
     primary: SystemSpec = Field(description="The system to work in. Nothing ever writes to it.")
     secondary: SystemSpec = Field(description="The system to flee to.")
-    sync: SyncSpec = Field(default_factory=SyncSpec, description="The daily one-way copy.")
-    login: LoginSpec = Field(description="The login URL and its routes.")
-    failover: FailoverSpec | None = Field(None, description="The failover field; leave it out of Git.")
-    safety: SafetySpec = Field(default_factory=SafetySpec, description="Preflight rules.")
-    suspend: bool = Field(False, description="Stops sync and repair of routes, never a switch.")
+    sync: SyncSpec = Field(default_factory=SyncSpec, description="The daily copy. Changes need the right sync.")
+    login: LoginSpec = Field(description="The login URL and how it reaches the active system.")
+    failover: FailoverSpec | None = Field(
+        None, description="The failover field. Leave it out of Git. Changes need the right failover."
+    )
+    safety: SafetySpec = Field(default_factory=SafetySpec, description="What is looked at before a switch.")
+    suspend: bool = Field(False, description="Stops the sync and the repair of routes, never a switch.")
     deletion_policy: Literal["Retain", "Restore"] = Field(
-        "Retain", description="On deletion: Retain the route as it is, or Restore the primary."
+        "Retain",
+        description="When the tenant is deleted: Retain leaves the routes as they are, Restore sends users to the primary first.",
     )
 
 
-class Operation(Model):
-    """A switch that is under way; recorded before its first outside effect."""
-
-    id: str = Field(max_length=64, description="Unique per operation; part of the fence's holder identity.")
-    type: OperationType = Field(description="Failover or Failback.")
-    step: Step = Field(description="What is being done now.")
-    generation: int = Field(description="metadata.generation that was judged.")
-    requested_at: Timestamp | None = Field(None, description="spec.failover.requestedAt of the request.")
-    start_time: Timestamp = Field(description="Start of the clock that rtoSeconds measures.")
-    start_time_bound: bool = Field(
-        False,
-        description="The start was taken from managedFields (whole seconds): rtoSeconds is an upper bound.",
-    )
-    deadline: Timestamp | None = Field(
-        None, description="After this the operation is Stalled; it goes on all the same."
-    )
-    initiator: str = Field("", max_length=512, description="Who asked.")
-    initiator_verified: bool = Field(
-        False, description="The initiator was stamped at admission; otherwise it is the field manager."
-    )
-    reason: str = Field("", max_length=512, description="spec.failover.reason at the time.")
-    override: list[RuleName] = Field(default_factory=list, max_length=3, description="Rules that were passed over.")
-    secondary_changes: Literal["Keep", "Discard"] = Field("Keep", description="Consent that counted.")
-
-
-class FinishedOperation(Operation):
-    """A switch that has ended."""
-
-    result: OperationResult = Field(description="How it ended.")
-    end_time: Timestamp = Field(description="When it ended.")
-    message: str = Field("", max_length=1024, description="For people: what happened and what to do.")
-    rto_seconds: float | None = Field(None, description="From the request to the verified login URL, in seconds.")
-    recovery_point_age_seconds: float | None = Field(
-        None, description="Age of the last successful sync at the switch, in seconds."
-    )
-
-
-class LastRun(Model):
-    """The last sync run, folded in from its pod and its report."""
-
-    name: str = Field(max_length=253, description="Name of the Job.")
-    result: Literal["Succeeded", "Failed", "Held", "Partial", "Unknown", "Running"] = Field(description="How it ended.")
-    start_time: Timestamp | None = Field(None, description="When it started.")
-    seconds: float | None = Field(None, description="How long it took, in seconds.")
-    counts: dict[str, int] = Field(
-        default_factory=dict,
-        description="Actions: created, updated, adopted, unchanged, deactivated, skipped, failed.",
-    )
-    message: str = Field("", max_length=1024, description="For people.")
-
-
-class SyncStatus(Model):
-    """What is known of the sync."""
-
-    enabled_at: Timestamp | None = Field(
-        None, description="When sync was enabled; the daily minute without a schedule."
-    )
-    last_success_time: Timestamp | None = Field(None, description="Recovery point: start of the last successful run.")
-    last_run: LastRun | None = Field(None, description="The last run.")
-    next_sync_time: Timestamp | None = Field(None, description="When the next run is due.")
-    held_by: str | None = Field(
-        None, max_length=253, description="What holds the sync: fence/<operation>, Suspended or nothing."
-    )
-
-
-class RouteStatus(Model):
-    """One route: what is wanted, what was written, what it really says."""
-
-    name: str = Field(max_length=253, description="Name of the route.")
-    desired: System = Field(description="Where it should send users.")
-    written: bool = Field(description="The desired content is in place.")
-    observed: ActiveSystem = Field(description="Where it sends users.")
-    path_preserved: bool = Field(False, description="Path and query of the request survive the redirect.")
-    message: str = Field("", max_length=512, description="Why it is not as desired.")
-
-
-class RunbookStep(Model):
-    """A command for a person, that works while the operator is down."""
-
-    title: str = Field(max_length=128, description="What it does.")
-    command: str = Field(max_length=4096, description="Verbatim shell command.")
-
-
-class BCPTenantStatus(Model):
-    """What is true."""
-
-    observed_generation: int | None = Field(None, description="metadata.generation this status speaks of.")
-    phase: Phase | None = Field(None, description="One word for people.")
-    active_system: ActiveSystem | None = Field(None, description="What the routes really say.")
-    active_login_url: str | None = Field(
-        None, alias="activeLoginURL", max_length=2048, description="Login page of the active system."
-    )
-    operation: Operation | None = Field(None, description="The switch under way.")
-    last_operation: FinishedOperation | None = Field(None, description="The last switch.")
-    history: list[FinishedOperation] = Field(
-        default_factory=list,
-        max_length=10,
-        description="The last ten, newest first.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
-    sync: SyncStatus | None = Field(None, description="The sync.")
-    routes: list[RouteStatus] = Field(
-        default_factory=list,
-        max_length=8,
-        description="Each route.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
-    )
-    runbook: list[RunbookStep] = Field(
-        default_factory=list,
-        max_length=8,
-        description="Commands that work while the operator is down.",
-        json_schema_extra={"x-kubernetes-list-type": "atomic"},
-    )
-    conditions: list[Condition] = Field(
-        default_factory=list,
-        max_length=16,
-        description="kstatus conditions and our own.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
+TENANT_RULES = (
+    Rule(
+        "self.metadata.name.size() <= 40",
+        "metadata.name may have at most 40 characters, because its Jobs and pods are named after it: choose a shorter name",
+    ),
+    Rule(
+        "!self.metadata.name.contains('.')",
+        "metadata.name may not contain dots, because its Jobs and pods are named after it: use - instead",
+    ),
+)

@@ -1,0 +1,153 @@
+"""What the operator writes about a tenant: the status of BCPTenant. Nothing in it has a server default."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from .common import Model, System, Timestamp
+from .conditions import Condition
+
+RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown"]
+Step = Literal["Preflight", "Record", "Fence", "Route", "Verify", "Finish"]
+OperationType = Literal["Failover", "Failback"]
+OperationResult = Literal["Completed", "Refused", "Failed", "Superseded"]
+Phase = Literal["Pending", "Primary", "FailingOver", "Secondary", "FailingBack", "Held", "Suspended"]
+ActiveSystem = Literal["Primary", "Secondary", "Mixed", "Unknown"]
+
+
+class Operation(Model):
+    """A switch that is under way; recorded before its first outside effect."""
+
+    id: str = Field(max_length=64, description="Unique per operation; part of the fence's holder identity.")
+    type: OperationType = Field(description="Failover or Failback.")
+    step: Step = Field(description="What is being done now.")
+    generation: int = Field(description="metadata.generation that was judged.")
+    requested_at: Timestamp | None = Field(None, description="spec.failover.requestedAt of the request.")
+    start_time: Timestamp = Field(description="Start of the clock that rtoSeconds measures.")
+    start_time_bound: bool = Field(
+        False,
+        description="The start was taken from managedFields (whole seconds): rtoSeconds is an upper bound.",
+    )
+    deadline: Timestamp | None = Field(
+        None, description="After this the operation is Stalled; it goes on all the same."
+    )
+    initiator: str = Field("", max_length=512, description="Who asked.")
+    initiator_verified: bool = Field(
+        False, description="The initiator was stamped at admission; otherwise it is the field manager."
+    )
+    reason: str = Field("", max_length=512, description="spec.failover.reason at the time.")
+    override: list[RuleName] = Field(
+        default_factory=list,
+        max_length=3,
+        description="Rules that were passed over.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    secondary_changes: Literal["Keep", "Discard"] = Field("Keep", description="Consent that counted.")
+
+
+class FinishedOperation(Operation):
+    """A switch that has ended."""
+
+    result: OperationResult = Field(description="How it ended.")
+    end_time: Timestamp = Field(description="When it ended.")
+    message: str = Field("", max_length=1024, description="For people: what happened and what to do.")
+    rto_seconds: float | None = Field(None, description="From the request to the verified login URL, in seconds.")
+    recovery_point_age_seconds: float | None = Field(
+        None, description="Age of the last successful sync at the switch, in seconds."
+    )
+
+
+class LastRun(Model):
+    """The last sync run, folded in from its pod and its report."""
+
+    name: str = Field(max_length=253, description="Name of the Job.")
+    result: Literal["Succeeded", "Failed", "Held", "Partial", "Unknown", "Running"] = Field(description="How it ended.")
+    start_time: Timestamp | None = Field(None, description="When it started.")
+    seconds: float | None = Field(None, description="How long it took, in seconds.")
+    counts: dict[str, int] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="Actions: created, updated, adopted, unchanged, deactivated, skipped, failed.",
+    )
+    message: str = Field("", max_length=1024, description="For people.")
+
+
+class SyncStatus(Model):
+    """What is known of the sync."""
+
+    enabled_at: Timestamp | None = Field(
+        None, description="When sync was enabled; the daily minute without a schedule."
+    )
+    last_success_time: Timestamp | None = Field(None, description="Recovery point: start of the last successful run.")
+    last_run: LastRun | None = Field(None, description="The last run.")
+    next_sync_time: Timestamp | None = Field(None, description="When the next run is due.")
+    held_by: str | None = Field(
+        None, max_length=253, description="What holds the sync: fence/<operation>, Suspended or nothing."
+    )
+
+
+class RouteStatus(Model):
+    """One route: what is wanted, what was written, what it really says."""
+
+    name: str = Field(max_length=253, description="Name of the route.")
+    desired: System = Field(description="Where it should send users.")
+    written: bool = Field(description="The desired content is in place.")
+    observed: ActiveSystem = Field(description="Where it sends users.")
+    path_preserved: bool = Field(False, description="Path and query of the request survive the redirect.")
+    message: str = Field("", max_length=512, description="Why it is not as desired.")
+
+
+class RunbookStep(Model):
+    """A command for a person, that works while the operator is down."""
+
+    title: str = Field(max_length=128, description="What it does.")
+    command: str = Field(max_length=4096, description="Verbatim shell command.")
+
+
+class BCPTenantStatus(Model):
+    """What is true."""
+
+    server_defaults: ClassVar[bool] = False
+
+    observed_generation: int | None = Field(None, description="metadata.generation this status speaks of.")
+    phase: Phase | None = Field(None, description="One word for people.")
+    active_system: ActiveSystem | None = Field(None, description="What the routes really say.")
+    active_login_url: str | None = Field(
+        None, alias="activeLoginURL", max_length=2048, description="Login page of the active system."
+    )
+    settled_system: System | None = Field(
+        None,
+        description="Where the last switch put users, or where they were found first; drift away from it is not followed.",
+    )
+    request_hash: str | None = Field(
+        None,
+        max_length=64,
+        description="Fingerprint of the spec.failover that was judged last; only a change under it is judged again.",
+    )
+    operation: Operation | None = Field(None, description="The switch under way.")
+    last_operation: FinishedOperation | None = Field(None, description="The last switch.")
+    history: list[FinishedOperation] = Field(
+        default_factory=list,
+        max_length=10,
+        description="The last ten, newest first.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    sync: SyncStatus | None = Field(None, description="The sync.")
+    routes: list[RouteStatus] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Each route.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    runbook: list[RunbookStep] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Commands that work while the operator is down.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        max_length=16,
+        description="kstatus conditions and our own.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
