@@ -1,7 +1,7 @@
 """An independent reader of two directories: says in what they differ. Imports nothing of the operator, knows only SCIM.
 
 People correspond by userName and groups by displayName (the natural keys of a person looking at two screens); memberships are
-compared under that correspondence. Fields that a server computes itself are left out, all others must be equal.
+managers are compared under that correspondence. Fields that a server computes itself are left out, all others must be equal.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from tests.systems.web import Net, ask
 
 COMPUTED = {"id", "meta", "groups"}
 PAGE = 100
+AGENT = "independent-reader"
+ENTERPRISE = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User"
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,11 @@ class Directory:
     net: Net = field(default_factory=Net)
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}", "Content-Type": "application/scim+json"}
+        return {
+            "Authorization": f"Bearer {self.token}",
+            "Content-Type": "application/scim+json",
+            "User-Agent": AGENT,  # so that an access log tells this reader from the operator's sync
+        }
 
     def list(self, endpoint: str) -> list[dict[str, Any]]:
         """All resources below `endpoint` (Users, Groups), page by page; fails when the count does not add up."""
@@ -92,54 +98,70 @@ def compare(primary: Directory, secondary: Directory, *, groups: bool = True) ->
     result = Comparison()
     left, right = primary.list("Users"), secondary.list("Users")
     result.users = len(right)
-    names = _match("user", "userName", left, right, result)
+    same = _correspondence("user", "userName", left, right, result)
+    _fields("user", "userName", left, right, same, result)
     if not groups:
         return result
     left_groups, right_groups = primary.list("Groups"), secondary.list("Groups")
     result.groups = len(right_groups)
-    _match("group", "displayName", left_groups, right_groups, result)
-    _memberships(left_groups, right_groups, names, {u["id"] for u in right}, result)
+    same |= _correspondence("group", "displayName", left_groups, right_groups, result)
+    _fields("group", "displayName", left_groups, right_groups, same, result)
+    _memberships(left_groups, right_groups, same, {r["id"] for r in right + right_groups}, result)
     return result
 
 
-def _match(
+def _correspondence(
     kind: str, key: str, left: list[dict[str, Any]], right: list[dict[str, Any]], result: Comparison
 ) -> dict[str, str]:
-    """Compare by key; returns the correspondence id on the left -> id on the right."""
+    """Who is who: id on the left -> id on the right, by natural key."""
     for side, resources in (("primary", left), ("secondary", right)):
         twice = [k for k, n in Counter(r[key] for r in resources).items() if n > 1]
         result.differences += [f"{kind} {k} is in the {side} more than once" for k in twice]
-    there = {r[key]: r for r in right}
-    here = {r[key]: r for r in left}
+    here, there = {r[key]: r["id"] for r in left}, {r[key]: r["id"] for r in right}
     result.differences += [f"{kind} {k} is missing in the secondary" for k in here.keys() - there.keys()]
     result.differences += [f"{kind} {k} is only in the secondary" for k in there.keys() - here.keys()]
-    same = {}
-    for name in here.keys() & there.keys():
-        same[here[name]["id"]] = there[name]["id"]
-        if here[name]["id"] == there[name]["id"]:
-            result.differences.append(f"{kind} {name} has one id on both sides: this cannot be two systems")
-        _fields(f"{kind} {name}", _plain(here[name]), _plain(there[name]), result)
-    return same
+    both = here.keys() & there.keys()
+    result.differences += [f"{kind} {k} has one id on both sides: not two systems" for k in both if here[k] == there[k]]
+    return {here[k]: there[k] for k in both}
 
 
-def _plain(resource: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in resource.items() if k not in COMPUTED and k != "members"}
+def _fields(
+    kind: str,
+    key: str,
+    left: list[dict[str, Any]],
+    right: list[dict[str, Any]],
+    same: dict[str, str],
+    result: Comparison,
+) -> None:
+    there = {r[key]: _plain(r, {}) for r in right}
+    for resource in left:
+        if resource[key] not in there:
+            continue
+        wanted, found = _plain(resource, same), there[resource[key]]
+        for name in sorted(wanted.keys() | found.keys()):
+            if wanted.get(name) != found.get(name):
+                values = f"{wanted.get(name)!r}, in the secondary {found.get(name)!r}"
+                result.differences.append(f"{kind} {resource[key]}: {name} is {values}")
 
 
-def _fields(what: str, left: dict[str, Any], right: dict[str, Any], result: Comparison) -> None:
-    for name in sorted(left.keys() | right.keys()):
-        if left.get(name) != right.get(name):
-            result.differences.append(f"{what}: {name} is {left.get(name)!r}, in the secondary {right.get(name)!r}")
+def _plain(resource: dict[str, Any], same: dict[str, str]) -> dict[str, Any]:
+    """What a person would compare: no computed fields, schemas in any order, the manager as the other side knows them."""
+    plain = {k: v for k, v in resource.items() if k not in COMPUTED and k != "members"}
+    plain["schemas"] = sorted(plain["schemas"])
+    if manager := plain.get(ENTERPRISE, {}).get("manager"):
+        value = same.get(manager["value"], manager["value"])
+        plain[ENTERPRISE] = {**plain[ENTERPRISE], "manager": value}
+    return plain
 
 
 def _memberships(
-    left: list[dict[str, Any]], right: list[dict[str, Any]], names: dict[str, str], known: set[str], result: Comparison
+    left: list[dict[str, Any]], right: list[dict[str, Any]], same: dict[str, str], known: set[str], result: Comparison
 ) -> None:
     there = {g["displayName"]: {m["value"] for m in g.get("members", [])} for g in right}
     for group in left:
         members = there.get(group["displayName"], set())
         result.memberships += len(members)
-        wanted = {names.get(m["value"], f"?{m['value']}") for m in group.get("members", [])}
+        wanted = {same.get(m["value"], f"?{m['value']}") for m in group.get("members", [])}
         if wanted != members:
             missing, extra = len(wanted - members), len(members - wanted)
             result.differences.append(f"group {group['displayName']}: {missing} members missing, {extra} too many")

@@ -108,7 +108,7 @@ def _put(app: App, password: str, path: str, data: dict[str, Any]) -> None:
 
 
 def around(app: App, name: str, write: Callable[[str], None]) -> App:
-    """The vendor's login page and health page beside the API, and one access line per request: `ACCESS GET /path?query 200`."""
+    """The vendor's login page and health page beside the API, and one access line per request: `ACCESS GET /path?query 200 agent`."""
     page = PAGE.format(name=html.escape(name)).encode()
 
     def serve(environ: Environ, start_response: Any) -> Iterable[bytes]:
@@ -117,7 +117,8 @@ def around(app: App, name: str, write: Callable[[str], None]) -> App:
         target = f"{path}?{query}" if query else path
 
         def logged(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            write(f"ACCESS {environ['REQUEST_METHOD']} {target} {status.split(maxsplit=1)[0]}\n")
+            agent = environ.get("HTTP_USER_AGENT") or "-"
+            write(f"ACCESS {environ['REQUEST_METHOD']} {target} {status.split(maxsplit=1)[0]} {agent}\n")
             return start_response(status, headers, *rest)
 
         if path == "/login":

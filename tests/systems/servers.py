@@ -23,6 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.systems.web import Request, access_log
+
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.txt"
 
@@ -68,14 +70,9 @@ class Server:
         """The system's own login page."""
         return f"{self.base}/login"
 
-    def requests(self) -> list[tuple[str, str, int]]:
-        """The access log so far: (method, path with query, status)."""
-        found = []
-        for line in list(self.lines):
-            if line.startswith("ACCESS "):
-                _, method, target, status = line.split(" ")
-                found.append((method, target, int(status)))
-        return found
+    def requests(self) -> list[Request]:
+        """The access log so far."""
+        return access_log(list(self.lines))
 
     def kill(self) -> None:
         """End it at once, as a machine that dies."""

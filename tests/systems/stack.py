@@ -15,9 +15,9 @@ import yaml
 from tests.systems.deploy import NAMESPACE as SYSTEMS
 from tests.systems.deploy import Object, RentedSystem, secret
 from tests.systems.kubeapi import KubeApi, until
-from tests.systems.reader import Directory
+from tests.systems.reader import AGENT, Directory
 from tests.systems.tenants import TEAM
-from tests.systems.web import Net, ask
+from tests.systems.web import Net, Request, access_log, ask
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "bcp-operator"
@@ -143,16 +143,12 @@ class Stack:
         """Pods by label that are not on their way out."""
         return [p for p in self.api.list("Pod", namespace, selector) if "deletionTimestamp" not in p["metadata"]]
 
-    def requests(self, name: str) -> list[tuple[str, str, int]]:
-        """The access log of a system's running pod: (method, path with query, status)."""
+    def requests(self, name: str) -> list[Request]:
+        """The access log of a system's running pod, without what the tests' own reader asked."""
         pods = self.pods(SYSTEMS, f"app={name}")
         assert pods, f"{name} is not running"
-        found = []
-        for line in self.api.logs(SYSTEMS, pods[0]["metadata"]["name"]).splitlines():
-            if line.startswith("ACCESS "):
-                _, method, target, status = line.split(" ")
-                found.append((method, target, int(status)))
-        return found
+        log = access_log(self.api.logs(SYSTEMS, pods[0]["metadata"]["name"]).splitlines())
+        return [r for r in log if r.agent != AGENT]
 
     def kill(self, name: str) -> None:
         """The disaster: the system is gone, and its login page with it."""

@@ -1,4 +1,4 @@
-"""One HTTP request over a new connection, the way a browser that was just opened makes it. Standard library only."""
+"""One HTTP request over a new connection, the way a browser that was just opened makes it, and what the other end logged of it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,35 @@ import http.client
 import json
 import socket
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Request:
+    """One line of a test system's access log."""
+
+    method: str
+    target: str
+    status: int
+    agent: str
+
+    @property
+    def path(self) -> str:
+        """Without the query."""
+        return self.target.partition("?")[0]
+
+
+def access_log(lines: Iterable[str]) -> list[Request]:
+    """The `ACCESS` lines among what a test system wrote."""
+    found = []
+    for line in lines:
+        if line.startswith("ACCESS "):
+            _, method, target, status, agent = line.split(" ", 4)
+            found.append(Request(method, target, int(status), agent))
+    return found
 
 
 @dataclass(frozen=True)

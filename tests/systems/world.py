@@ -1,7 +1,8 @@
 """The company in the primary: 300 people and 30 groups, the same on every machine.
 
 Deterministic, so that a failing run can be repeated; awkward, so that a wrong run fails: people who have left, names in other scripts,
-very long names, quotes and slashes, people without optional fields, an empty group and one that holds everybody.
+very long names, quotes and slashes, people without optional fields, managers in rings, an empty group, one that holds everybody, and
+groups within groups.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def _meta(kind: str) -> dict[str, Any]:
     return {"resourceType": kind, "created": STAMP, "lastModified": STAMP, "version": 'W/"0"'}
 
 
-def user(number: int, seed: int = 1) -> dict[str, Any]:
-    """Person number `number` as a SCIM resource with an id; no password, ever."""
+def user(number: int, seed: int = 1, users: int = 300) -> dict[str, Any]:
+    """Person number `number` of `users` as a SCIM resource with an id; no password, ever."""
     rng = random.Random(f"{seed}/{number}")
     given, family = rng.choice(GIVEN), rng.choice(FAMILY)
     if number % 97 == 5:
@@ -83,12 +84,15 @@ def user(number: int, seed: int = 1) -> dict[str, Any]:
     if number % 4 == 0:
         resource["schemas"] = [USER, ENTERPRISE]
         resource[ENTERPRISE] = {"employeeNumber": str(10_000 + number), "department": f"Dept {number % 7}"}
+        boss = (number * 7 + 4) % users  # also people further down the list, and rings of people who manage each other
+        if boss != number:
+            resource[ENTERPRISE]["manager"] = {"value": _identifier("user", boss, seed)}
     return resource
 
 
 def scim_dump(users: int = 300, groups: int = 30, seed: int = 1) -> list[dict[str, Any]]:
     """The whole company as SCIM resources with ids and memberships; groups follow the users."""
-    people = [user(n, seed) for n in range(users)]
+    people = [user(n, seed, users) for n in range(users)]
     rng = random.Random(seed)
     resources = list(people)
     for number in range(groups):
@@ -102,10 +106,18 @@ def scim_dump(users: int = 300, groups: int = 30, seed: int = 1) -> list[dict[st
                 "meta": _meta("Group"),
                 "externalId": f"team-{number:03d}",
                 "displayName": f"Team {number:02d} – {FAMILY[number % len(FAMILY)]}",
-                "members": [{"value": m["id"], "type": "User"} for m in members],
+                "members": [{"value": m["id"], "type": "User"} for m in members] + _nested(number, groups, seed),
             }
         )
     return resources
+
+
+def _nested(number: int, groups: int, seed: int) -> list[dict[str, Any]]:
+    """Groups within groups; the last two hold each other."""
+    inner = {2: 3, groups - 1: groups - 2, groups - 2: groups - 1}.get(number)
+    if inner is None or inner in (number, -1) or not 0 <= inner < groups or groups < 4:
+        return []
+    return [{"value": _identifier("group", inner, seed), "type": "Group"}]
 
 
 def kinto_dump(
