@@ -191,3 +191,10 @@ def create_all(folder: Path) -> None:
     )
     write_pair(folder, "service-accounts", Pair(public, private_pem(accounts)))
     (folder / "complete").touch()
+
+
+def request(user: str, groups: Sequence[str]) -> tuple[bytes, bytes]:
+    """Return a new key and a signing request for a client certificate, PEM both."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    csr = x509.CertificateSigningRequestBuilder().subject_name(_subject(user, groups)).sign(key, hashes.SHA256())
+    return private_pem(key), csr.public_bytes(serialization.Encoding.PEM)

