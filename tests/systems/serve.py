@@ -35,7 +35,6 @@ PAGE = """<!doctype html>
 
 def scim(token: str, dump: list[dict[str, Any]]) -> App:
     """scim2-server over its own in-memory storage, filled with the resources of a dump (ids as given)."""
-    from scim2_server.applications.wsgi import ForwardedHeaders  # type: ignore[import-not-found]
     from scim2_server.memory import InMemoryStorage  # type: ignore[import-not-found]
     from scim2_server.testserver.application import BearerTokenApplication  # type: ignore[import-not-found]
     from scim2_server.utils import load_default_provider  # type: ignore[import-not-found]
@@ -46,7 +45,7 @@ def scim(token: str, dump: list[dict[str, Any]]) -> App:
     with provider:
         models = {name: provider.model_for(t) for name, t in types.items()}
         storage.resources = [models[r["meta"]["resourceType"]].model_validate(r) for r in dump]
-    app: App = ForwardedHeaders(BearerTokenApplication(storage, provider, bearer_tokens=[token]))
+    app: App = BearerTokenApplication(storage, provider, bearer_tokens=[token])
     return app
 
 
@@ -159,7 +158,14 @@ def main() -> None:
         app = scim(token, json.loads(args.dump.read_text()) if args.dump else [])
     else:
         app = kinto(token, json.loads(args.dump.read_text()) if args.dump else {})
-    server = create_server(around(app, args.name, _line), host=args.host, port=args.port, threads=args.threads)
+    server = create_server(
+        around(app, args.name, _line),
+        host=args.host,
+        port=args.port,
+        threads=args.threads,
+        trusted_proxy="*",  # links in answers (SCIM's location, Kinto's Next-Page) must name what the caller called
+        trusted_proxy_headers="x-forwarded-proto x-forwarded-host x-forwarded-port",
+    )
     _line(f"LISTENING {server.effective_port}\n")
     server.run()
 
