@@ -14,7 +14,8 @@ from tests.systems import tenants, world
 from tests.systems.client import Client, asking
 from tests.systems.deploy import Object, RentedSystem
 from tests.systems.reader import Comparison, compare
-from tests.systems.stack import OPERATOR, TEAM, Stack
+from tests.systems.stack import OPERATOR, Stack
+from tests.systems.tenants import TEAM
 
 LOGIN = "https://login.acme.test/"
 PRIMARY = RentedSystem("primary", "scim", "primary.saas.test", "primary-token")
@@ -28,7 +29,8 @@ def tell(*, down: bool) -> None:
     cluster.up()
     say("the cluster is up: kube-apiserver, kubelet, containerd, Traefik as its ingress controller")
     stack = Stack(cluster)
-    start_over(stack)
+    stack.start_over()
+    stack.namespaces()
     rent(stack)
     install(stack)
     chapter("One tenant")
@@ -41,21 +43,6 @@ def tell(*, down: bool) -> None:
     say(f"the client asked {len(client.seen)} times in {time.monotonic() - began:.0f} s")
     report(copied, switched, returned, client)
     epilogue(cluster, down=down)
-
-
-def start_over(stack: Stack) -> None:
-    """Remove what an earlier demo left, so that the secondary starts empty and the correlations with it."""
-    stack.namespaces()
-    if stack.api.get("BCPTenant", TEAM, "acme") is None:
-        return
-    say("removing the tenant of an earlier demo")
-    stack.kubectl("delete", "bcptenant", "acme", "--timeout=60s")
-    for kind, name in (("Ingress", "login-login"), ("PersistentVolumeClaim", "acme-correlations")):
-        stack.api.delete(kind, TEAM, name)
-        stack.api.wait_gone(kind, TEAM, name)
-    for name in ("primary", "secondary"):
-        stack.api.delete("Deployment", "systems", name)
-        stack.api.wait_gone("Deployment", "systems", name)
 
 
 def rent(stack: Stack) -> None:

@@ -72,8 +72,20 @@ class Stack:
         """Run kubectl in the team's namespace."""
         return self.run("kubectl", "-n", TEAM, *arguments, stdin=stdin, check=check)
 
+    def start_over(self) -> None:
+        """Remove what an earlier installation left on this cluster; harmless when there is nothing."""
+        if self.run("helm", "status", RELEASE, "--namespace", OPERATOR, check=False).returncode == 0:
+            self.run("helm", "uninstall", RELEASE, "--namespace", OPERATOR, "--wait", "--timeout", "60s")
+        if self.run("kubectl", "get", "crd", "bcptenants.bcp-operator.io", check=False).returncode == 0:
+            for tenant in self.api.list("BCPTenant", TEAM):
+                self.api.patch("BCPTenant", TEAM, tenant["metadata"]["name"], {"metadata": {"finalizers": None}})
+        for name in (TEAM, SYSTEMS):
+            self.api.delete("Namespace", None, name)
+        for name in (TEAM, SYSTEMS):
+            self.api.wait_gone("Namespace", None, name, 90)
+
     def namespaces(self) -> None:
-        """The three namespaces; the operator's and the team's demand `restricted` pods."""
+        """The three namespaces, all of them demanding `restricted` pods."""
         for name in (OPERATOR, TEAM, SYSTEMS):
             labels = {"pod-security.kubernetes.io/enforce": "restricted"}
             self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
