@@ -132,7 +132,10 @@ class Transport:
 
 def split_host_port(text: str) -> tuple[str, int | None]:
     """`host`, `host:port`, `[v6]` or `[v6]:port` -> (host, port or None). Raises ValueError."""
-    url = httpx.URL(f"tcp://{text}")
+    try:
+        url = httpx.URL(f"tcp://{text}")
+    except httpx.InvalidURL:
+        raise ValueError(f"{text!r} is not host or host:port") from None
     if not url.host or url.raw_path != b"/" or url.userinfo:
         raise ValueError(f"{text!r} is not host or host:port")
     return url.host, url.port
