@@ -77,12 +77,14 @@ image: venv ## build the images and load them into the test cluster
 	$(PY) -m tests.cluster image
 
 .PHONY: lock
-lock: ## resolve the dependencies anew into requirements/lock.txt
+lock: ## resolve the dependencies anew into the two lock files
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 	 && python3 -m venv "$$folder/venv" \
 	 && "$$folder/venv/bin/pip" install --quiet --disable-pip-version-check uv \
-	 && "$$folder/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --all-extras --generate-hashes \
-	      --no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml --output-file requirements/lock.txt
+	 && for pair in "pyproject.toml --all-extras requirements/lock.txt" "tests/systems/requirements.in tests/systems/requirements.txt"; do \
+	      "$$folder/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	        --no-header --no-annotate --no-emit-index-url $${pair% *} --output-file "$${pair##* }"; \
+	    done
 
 .PHONY: clean
 clean: ## remove what was built here; caches in the user's cache folder stay
