@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
 
 import yaml
 
@@ -97,7 +97,7 @@ def adopt(stack: Stack) -> Comparison:
 
 def _synced(tenant: Object) -> bool:
     run = (tenant.get("status") or {}).get("sync", {}).get("lastRun", {})
-    return run.get("result", "Running") != "Running"
+    return bool(run.get("result", "Running") != "Running")
 
 
 def _condition(tenant: Object, kind: str) -> str:
@@ -132,11 +132,11 @@ def fail_over(stack: Stack, client: Client) -> Object:
     return done | {"clientSeconds": seen.at - begin}
 
 
-def _at(system: str) -> Any:
+def _at(system: str) -> Callable[[Object], bool]:
     def there(tenant: Object) -> bool:
         status = tenant.get("status") or {}
         finished = status.get("lastOperation", {}).get("result") == "Completed" and "operation" not in status
-        return finished and status.get("activeSystem") == system
+        return bool(finished and status.get("activeSystem") == system)
 
     return there
 
