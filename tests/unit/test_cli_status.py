@@ -239,6 +239,27 @@ def test_a_fence_belongs_to_the_secondarys_time(active: str, fenced: str, fine: 
     assert (summary(item, NOW)["attention"] == []) is fine
 
 
+@pytest.mark.parametrize(
+    ("kind", "value", "active", "fine"),
+    [
+        ("RecoveryPointFresh", "Unknown", "Primary", True),
+        ("RecoveryPointFresh", "False", "Primary", False),
+        ("RecoveryPointFresh", "False", "Secondary", True),
+        ("CorrelationHealthy", "Unknown", "Primary", True),
+        ("CorrelationHealthy", "False", "Secondary", False),
+        ("Reconciling", "True", "Primary", True),
+        ("Stalled", "True", "Primary", False),
+        ("IntentConflict", "True", "Primary", False),
+        ("LoginRouted", "False", "Secondary", False),
+        ("LoginVerified", "Unknown", "Primary", False),
+        ("SomethingNew", "False", "Primary", False),
+    ],
+)
+def test_each_condition_is_read_by_its_meaning(kind: str, value: str, active: str, fine: bool) -> None:
+    item = tenant(activeSystem=active, conditions=[condition(kind, value)])
+    assert (summary(item, NOW)["attention"] == []) is fine
+
+
 def test_what_is_not_known_is_not_fine() -> None:
     fresh = {"metadata": {"name": "acme", "namespace": "team-a", "generation": 1}, "spec": {}}
     item = summary(fresh, NOW)

@@ -14,8 +14,8 @@ Object = dict[str, Any]
 
 # True is bad news; every other condition is bad news when it is not True.
 _TRUE_IS_BAD = {"Stalled", "IntentConflict"}
-# Neither good nor bad by itself; SyncFenced is judged against the active system.
-_NEUTRAL = {"Reconciling", "SyncFenced"}
+# Not known yet before the first sync, and never known without one.
+_MAY_BE_UNKNOWN = {"RecoveryPointFresh", "CorrelationHealthy"}
 
 
 def add_parser(verbs: Any) -> None:
@@ -99,15 +99,18 @@ def _entry(kind: str, status: str, reason: str, message: str) -> Object:
 
 def _is_fine(condition: Object, status: Object) -> bool:
     kind, value = condition["type"], condition["status"]
-    if kind == "SyncFenced" and not status.get("operation"):
+    on_secondary = status.get("activeSystem") == "Secondary"
+    if kind == "Reconciling" or (kind == "SyncFenced" and status.get("operation")):
+        return True
+    if kind == "SyncFenced":
         # A fence belongs to the secondary's time: with users on the primary it stops the sync for nothing,
         # and without it a run could write to the system they work in.
-        return bool((value == "True") == (status.get("activeSystem") == "Secondary"))
-    if kind in _NEUTRAL:
-        return True
+        return bool((value == "True") == on_secondary)
+    if kind == "RecoveryPointFresh" and on_secondary:
+        return True  # nothing can be copied now; its age is shown all the same
     if kind in _TRUE_IS_BAD:
         return bool(value == "False")
-    return bool(value == "True")
+    return bool(value == "True" or (value == "Unknown" and kind in _MAY_BE_UNKNOWN))
 
 
 def table(summaries: Iterable[Object]) -> str:
