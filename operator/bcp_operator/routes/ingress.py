@@ -1,0 +1,341 @@
+"""Redirect by an annotation on an Ingress: an object of our own (Managed) or one key on somebody else's (Adopted).
+
+Managed redirects in both states, so that users who know the login URL always land on the active system's page.
+Adopted serves the primary as its owner built it; our key is there only while the secondary is active.
+Objects carry labels and never an ownerReference: garbage collection must not delete a login URL.
+"""
+
+from collections.abc import Awaitable
+from typing import Any
+from urllib.parse import urlsplit
+
+from bcp_operator.api.common import GROUP, LABEL_MANAGED_BY, LABEL_TENANT, System
+from bcp_operator.api.names import COMPONENT_ROUTE, labels
+from bcp_operator.api.tenant import IngressRoute
+from bcp_operator.api.tenant_status import ActiveSystem
+from bcp_operator.kube.bundles import read_ca
+from bcp_operator.kube.client import INGRESS, Kube, Object
+from bcp_operator.kube.errors import AlreadyExists, Conflict, FieldConflict, KubeError, NotFound
+from bcp_operator.observe.probes import LoginAnswer, ask_login
+from bcp_operator.systems.hosts import HostPolicy, HostRefused, host_of
+
+from .base import Context, Observation, RouteChanged, RouteError, Target, Verification, normalised
+from .dialects import Dialect, dialect_for
+from .ownership import owners_of
+
+__all__ = ["ANNOTATION_SHOWS", "AdoptedIngress", "ManagedIngress"]
+
+ANNOTATION_SHOWS = f"{GROUP}/shows"
+"""Side that a Managed Ingress was written for: still true after the login URL of that side was edited."""
+
+BACKEND_NAME = "bcp-operator-redirect"
+"""Service that the schema wants beside the redirect. It need not exist: the redirect answers first."""
+
+ASK_TIMEOUT_SECONDS = 2.0
+
+
+class _IngressDriver:
+    """What both modes share: reading, writing on condition, asking the login URL."""
+
+    def __init__(self, name: str, route: IngressRoute, context: Context, kube: Kube, hosts: HostPolicy) -> None:
+        self.name = name
+        self._route, self._context, self._kube, self._hosts = route, context, kube, hosts
+        self._ca_pem: str | None = None
+        self._ca_read = False
+
+    async def observe(self) -> Observation:
+        """Read the Ingress."""
+        try:
+            found = await self._kube.get(INGRESS, self._context.tenant_namespace, self._route.name)
+        except KubeError as error:
+            return Observation(self.name, "Unknown", exists=False, error=f"cannot read Ingress: {error.message}")
+        return self._absent() if found is None else self._seen(found)
+
+    def _absent(self) -> Observation:
+        raise NotImplementedError
+
+    def _seen(self, found: Object) -> Observation:
+        raise NotImplementedError
+
+    def _body(self, version: str | None, annotations: dict[str, str] | None = None, **parts: Any) -> Object:
+        metadata: Object = {"namespace": self._context.tenant_namespace, "name": self._route.name}
+        if version is not None:
+            metadata["resourceVersion"] = version
+        if annotations:
+            metadata["annotations"] = annotations
+        metadata |= parts.pop("metadata", {})
+        return {"metadata": metadata, **parts}
+
+    def _check(self, target: Target) -> None:
+        """A redirect target is written into a proxy's configuration and shown to every user: judge it first."""
+        try:
+            self._hosts.check_url(target.login_url)
+        except HostRefused as error:
+            raise RouteError(f"loginURL of the {target.system.lower()} is refused: {error}") from None
+
+    async def _write(self, call: Awaitable[Object]) -> Object:
+        try:
+            return await call
+        except FieldConflict as error:
+            names = ", ".join(sorted(set(error.owners.values())))
+            raise RouteError(f"Ingress {self._route.name}: the redirect annotation belongs to {names}") from None
+        except (Conflict, AlreadyExists, NotFound) as error:
+            raise RouteChanged(f"Ingress {self._route.name} changed meanwhile: {error.reason}") from None
+        except KubeError as error:
+            raise RouteError(f"cannot write Ingress {self._route.name}: {error.message}") from error
+
+    async def _ask(self) -> LoginAnswer:
+        login = self._context.login
+        if not self._ca_read:
+            try:
+                self._ca_pem = await read_ca(self._kube, self._context.tenant_namespace, login.ca_ref)
+            except KubeError as error:
+                return LoginAnswer(None, None, "Untrusted", error.message)
+            self._ca_read = True
+        return await ask_login(
+            login.url,
+            hosts=self._hosts,
+            connect_to=login.connect_to,
+            ca_pem=self._ca_pem,
+            timeout_seconds=ASK_TIMEOUT_SECONDS,
+        )
+
+    def _side_of(self, url: str | None) -> System | None:
+        """Which side's login page this is."""
+        wanted = normalised(url)
+        if wanted is None:
+            return None
+        if wanted == normalised(self._context.primary_url):
+            return "Primary"
+        return "Secondary" if wanted == normalised(self._context.secondary_url) else None
+
+
+class ManagedIngress(_IngressDriver):
+    """Our own Ingress: one host, one path, one redirect."""
+
+    @property
+    def _dialect(self) -> Dialect:
+        return dialect_for(self._route.class_name)
+
+    def _absent(self) -> Observation:
+        return Observation(self.name, "Unknown", exists=False, path_preserved=self._dialect.path_preserved)
+
+    def _seen(self, found: Object) -> Observation:
+        annotations = found["metadata"].get("annotations") or {}
+        conflict = self._foreign_object(found) or _rival(found, self._dialect)
+        url = annotations.get(self._dialect.redirect_key)
+        side = self._side_of(url)
+        if side is None and any(owner.is_ours for owner in owners_of(found, self._dialect.redirect_key)):
+            marked = annotations.get(ANNOTATION_SHOWS)
+            side = marked if marked in ("Primary", "Secondary") else None
+        shows: ActiveSystem = side or "Unknown"
+        return Observation(
+            self.name,
+            shows,
+            ours=self._foreign_object(found) is None,
+            in_place=side if side is not None and self._is_complete(found, side) else None,
+            conflict=conflict,
+            resource_version=found["metadata"]["resourceVersion"],
+            path_preserved=self._dialect.path_preserved,
+            state=found,
+        )
+
+    async def apply(self, target: Target, seen: Observation, *, override: bool = False) -> None:
+        """See Driver.apply. An object of the same name that is not ours is never taken over, whatever is overridden."""
+        if seen.error:
+            raise RouteError(seen.error)
+        if seen.exists and not seen.ours:
+            raise RouteError(seen.conflict or f"Ingress {self._route.name} is not the operator's")
+        if seen.conflict and not override:
+            raise RouteError(seen.conflict)
+        if seen.in_place == target.system:
+            return
+        self._check(target)
+        version = seen.resource_version
+        if not seen.exists:
+            version = await self._create()
+        # The object is ours as a whole, so a field that somebody patched by hand is set right: force.
+        await self._write(self._kube.apply(INGRESS, self._wanted(target, version), force=True))
+
+    async def restore(self, seen: Observation) -> None:
+        """See Driver.restore: our Ingress stays, and shows the primary."""
+        if seen.error:
+            raise RouteError(seen.error)
+        if seen.exists and seen.ours:
+            await self.apply(self._context.target("Primary"), seen, override=True)
+
+    async def verify(self, target: Target) -> Verification:
+        """See Driver.verify: the login URL has to redirect to the target's page."""
+        answer = await self._ask()
+        side = self._side_of(answer.location) if answer.status in (301, 302, 303, 307, 308) else None
+        return Verification(side == target.system, side or "Unknown", answer.detail)
+
+    async def _create(self) -> str:
+        """Make the object without class and redirect, as no controller serves it, and only if there is none.
+
+        Server-side apply alone can't say "only if absent": a stale leader could overwrite what its successor made.
+        """
+        body = self._body(None, metadata={"labels": self._labels()}, spec={"rules": self._rules()})
+        made = await self._write(self._kube.create(INGRESS, body))
+        return str(made["metadata"]["resourceVersion"])
+
+    def _wanted(self, target: Target, version: str | None) -> Object:
+        annotations = {self._dialect.redirect_key: target.login_url, ANNOTATION_SHOWS: target.system}
+        return self._body(version, annotations, metadata={"labels": self._labels()}, spec=self._spec())
+
+    def _labels(self) -> dict[str, str]:
+        return labels(self._context.tenant_name, COMPONENT_ROUTE)
+
+    def _rules(self) -> list[Object]:
+        backend = {"service": {"name": BACKEND_NAME, "port": {"number": 80}}}
+        paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
+        return [{"host": host_of(self._context.login.url), "http": {"paths": paths}}]
+
+    def _spec(self) -> Object:
+        spec: Object = {"rules": self._rules()}
+        if self._route.class_name:
+            spec["ingressClassName"] = self._route.class_name
+        if urlsplit(self._context.login.url).scheme == "https":
+            tls: Object = {"hosts": [host_of(self._context.login.url)]}
+            if self._route.tls_secret_name:
+                tls["secretName"] = self._route.tls_secret_name
+            spec["tls"] = [tls]
+        return spec
+
+    def _is_complete(self, found: Object, side: System) -> bool:
+        wanted = self._wanted(self._context.target(side), None)
+        metadata = found["metadata"]
+        return (
+            found.get("spec") == wanted["spec"]
+            and wanted["metadata"]["labels"].items() <= (metadata.get("labels") or {}).items()
+            and wanted["metadata"]["annotations"].items() <= (metadata.get("annotations") or {}).items()
+            and any(owner.is_ours for owner in owners_of(found, self._dialect.redirect_key))
+        )
+
+    def _foreign_object(self, found: Object) -> str | None:
+        marks = found["metadata"].get("labels") or {}
+        ours = self._labels()
+        if all(marks.get(key) == ours[key] for key in (LABEL_TENANT, LABEL_MANAGED_BY)):
+            return None
+        owner = marks.get(LABEL_TENANT)
+        whose = f"belongs to BCPTenant {owner}" if owner else "is not the operator's"
+        return f"Ingress {self._route.name} {whose}: choose another name, delete it, or use mode Adopted"
+
+
+class AdoptedIngress(_IngressDriver):
+    """Somebody else's Ingress: we add one annotation on the way out and withdraw it on the way back."""
+
+    def _absent(self) -> Observation:
+        message = f"Ingress {self._route.name} does not exist: create it, or use mode Managed"
+        return Observation(self.name, "Unknown", exists=False, error=message)
+
+    def _seen(self, found: Object) -> Observation:
+        dialect = _dialect_of(found)
+        url = (found["metadata"].get("annotations") or {}).get(dialect.redirect_key)
+        owners = owners_of(found, dialect.redirect_key)
+        ours = any(owner.is_ours for owner in owners)
+        conflict = _rival(found, dialect) or self._foreign_value(found, dialect)
+        shows: ActiveSystem = "Primary" if url is None else "Unknown"
+        if url is not None and (ours or conflict is None):
+            shows = "Secondary"
+        in_place: System | None = "Primary" if url is None else None
+        if ours and url == self._context.secondary_url:
+            in_place = "Secondary"
+        return Observation(
+            self.name,
+            shows,
+            ours=ours,
+            in_place=None if conflict else in_place,
+            conflict=conflict,
+            resource_version=found["metadata"]["resourceVersion"],
+            path_preserved=dialect.path_preserved,
+            state=found,
+        )
+
+    async def apply(self, target: Target, seen: Observation, *, override: bool = False) -> None:
+        """See Driver.apply. With override a foreign value of the redirect annotation is replaced by force."""
+        if seen.error:
+            raise RouteError(seen.error)
+        if seen.conflict and not override:
+            raise RouteError(seen.conflict)
+        if seen.in_place == target.system:
+            return
+        if target.system == "Primary":
+            await self._withdraw(seen)
+            return
+        self._check(target)
+        annotations = {_dialect_of(seen.state).redirect_key: target.login_url}
+        body = self._body(seen.resource_version, annotations)
+        # Our own older value may have been set in our name by kubectl (runbook): that is no conflict with ourselves.
+        force = override or seen.ours
+        await self._write(self._kube.apply(INGRESS, body, force=force))
+
+    async def restore(self, seen: Observation) -> None:
+        """See Driver.restore: the object goes on as its owner built it, without our key."""
+        if seen.error and seen.exists:
+            raise RouteError(seen.error)
+        if seen.exists and (seen.ours or seen.shows == "Secondary"):
+            await self._withdraw(seen)
+
+    async def verify(self, target: Target) -> Verification:
+        """See Driver.verify: on the way back any answer is right that no longer leads to the secondary."""
+        answer = await self._ask()
+        if answer.status is None:
+            return Verification(False, "Unknown", answer.detail)
+        redirects = answer.status in (301, 302, 303, 307, 308)
+        side: System = "Secondary" if redirects and self._side_of(answer.location) == "Secondary" else "Primary"
+        return Verification(side == target.system, side, answer.detail)
+
+    async def _withdraw(self, seen: Observation) -> None:
+        """Apply nothing: what only we own goes. A key that a hand set beside us (runbook) has to be removed by name."""
+        left = await self._write(self._kube.apply(INGRESS, self._body(seen.resource_version)))
+        key = _dialect_of(seen.state).redirect_key
+        owners = owners_of(left, key)
+        if not owners or not all(owner.is_ours or owner.is_by_hand for owner in owners):
+            return
+        await self._write(
+            self._kube.patch_metadata(
+                INGRESS,
+                self._context.tenant_namespace,
+                self._route.name,
+                resource_version=left["metadata"]["resourceVersion"],
+                annotations={key: None},
+            )
+        )
+
+    def _foreign_value(self, found: Object, dialect: Dialect) -> str | None:
+        url = (found["metadata"].get("annotations") or {}).get(dialect.redirect_key)
+        if url is None:
+            return None
+        owners = owners_of(found, dialect.redirect_key)
+        strangers = [owner for owner in owners if not owner.is_ours]
+        if not strangers and owners:
+            return None
+        mine = normalised(url) == normalised(self._context.secondary_url)
+        if mine and all(owner.is_by_hand for owner in strangers):
+            return None
+        names = ", ".join(sorted({owner.manager for owner in strangers})) or "an unknown manager"
+        return f"annotation {dialect.redirect_key} is set by {names}: remove it there"
+
+
+def _dialect_of(found: Object) -> Dialect:
+    return dialect_for((found.get("spec") or {}).get("ingressClassName"))
+
+
+def _rival(found: Object, dialect: Dialect) -> str | None:
+    """A redirect beside ours, or a status code that browsers keep for good."""
+    annotations = found["metadata"].get("annotations") or {}
+    for key in dialect.rivals:
+        if key in annotations:
+            return f"annotation {key} redirects too (set by {_names(found, key)}): remove it"
+    code = annotations.get(dialect.code_key)
+    if code is not None and code not in dialect.codes:
+        allowed = ", ".join(sorted(dialect.codes))
+        return (
+            f"annotation {dialect.code_key} is {code[:16]!r} (set by {_names(found, dialect.code_key)}): use {allowed}"
+        )
+    return None
+
+
+def _names(found: Object, key: str) -> str:
+    return ", ".join(sorted({owner.manager for owner in owners_of(found, key)})) or "an unknown manager"
