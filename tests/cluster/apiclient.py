@@ -19,7 +19,7 @@ FIELD_MANAGER = "bcp-lab"
 _APPLY = "application/apply-patch+yaml"
 
 
-class ApiError(Exception):
+class ApiError(ClusterError):
     """The apiserver answered with an error status.
 
     Attributes:

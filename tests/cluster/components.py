@@ -111,27 +111,16 @@ def controller_manager(folders: Folders, binaries: Path) -> Component:
     return Component("kube-controller-manager", (str(binaries / "kube-controller-manager"), *_flags(flags)))
 
 
-def scheduler(folders: Folders, binaries: Path) -> Component:
-    """Return the scheduler."""
-    flags = {
-        **_own_kubeconfig(folders.config / "scheduler.kubeconfig"),
-        "bind-address": "127.0.0.1",
-        "secure-port": settings.SCHEDULER_PORT,
-        "leader-elect": "false",
-    }
-    return Component("kube-scheduler", (str(binaries / "kube-scheduler"), *_flags(flags)))
-
-
 def forwarder(folders: Folders, python: Sequence[str], forwards: dict[int, tuple[str, int]]) -> Component:
     """Return the process that carries connections from the host into the namespace.
 
     Args:
         folders: the instance.
-        python: how to run a Python module of this package.
+        python: how to run a Python component.
         forwards: port on 127.0.0.1 of the host -> address and port inside.
     """
     rules = [f"{port}={address}:{target}" for port, (address, target) in forwards.items()]
-    return Component("forwarder", (*python, "tests.cluster.forwarder", str(folders.netns), *rules), inside=False)
+    return Component("forwarder", (*python, "forwarder", str(folders.netns), *rules), inside=False)
 
 
 def _own_kubeconfig(file: Path) -> dict[str, Path]:

@@ -10,7 +10,7 @@ import yaml
 
 from tests.cluster import audit, binaries, components, kubeconfig, netns, pki, settings, tools
 from tests.cluster.apiclient import ApiClient, wait_until
-from tests.cluster.folders import Folders
+from tests.cluster.folders import Folders, write_changed
 from tests.cluster.forwarder import listen
 from tests.cluster.jobs import Jobs
 from tests.cluster.ledger import Ledger
@@ -43,7 +43,7 @@ def prepare(folders: Folders, ledger: Ledger) -> None:
     pki.create_all(folders.pki)
     folders.config.mkdir(parents=True, exist_ok=True)
     folders.logs.mkdir(parents=True, exist_ok=True)
-    (folders.config / "audit.yaml").write_text(yaml.safe_dump(audit.policy()))
+    write_changed(folders.config / "audit.yaml", yaml.safe_dump(audit.policy()))
     inside = f"https://{settings.NODE_ADDRESS}:{settings.APISERVER_PORT}"
     for client in ("admin", "controller-manager", "scheduler", "kubelet", "proxy"):
         kubeconfig.write(folders.config / f"{client}.kubeconfig", inside, folders.pki, client)
@@ -92,9 +92,13 @@ def wait_apiserver(client: ApiClient, supervisor: Supervisor) -> None:
     say("apiserver ready")
 
 
-def finish(folders: Folders, client: ApiClient, supervisor: Supervisor, found: dict[str, Path]) -> None:
-    """Start the controller manager and wait until it serves new namespaces."""
+def start_controllers(folders: Folders, supervisor: Supervisor, found: dict[str, Path]) -> None:
+    """Start the controller manager."""
     supervisor.start(components.controller_manager(folders, found["controlplane"]))
+
+
+def wait_controllers(client: ApiClient, supervisor: Supervisor) -> None:
+    """Wait until the controller manager serves new namespaces."""
     wait_until(
         lambda: client.exists("/api/v1/namespaces/default/serviceaccounts/default"),
         settings.APISERVER_READY_SECONDS,

@@ -104,3 +104,10 @@ def resolve(instance: str | None = None) -> Folders:
             f"the state folder {state} is too long for a unix socket: set XDG_STATE_HOME to a shorter path"
         )
     return Folders(name, state, _base("XDG_CACHE_HOME", ".cache") / "bcp-operator")
+
+
+def write_changed(file: Path, text: str) -> None:
+    """Write a configuration file only when its content changes: kube-proxy ends itself when its file is touched."""
+    if not file.exists() or file.read_text() != text:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -131,7 +130,3 @@ def main(arguments: list[str]) -> int:
 
     asyncio.run(until_told())
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -27,6 +27,8 @@ class Ledger:
         sysctls: name -> value the host had before the cluster changed it.
         forwards: name -> port on 127.0.0.1 of the host.
         cgroup_controllers: controllers that were switched on in a cgroup v2 root and go off again.
+        host_files: files outside the state folder that go away again.
+        host_folders: folders outside the state folder that weren't there before the cluster.
         transient: started by a test session, whose last user takes it down.
     """
 
@@ -36,6 +38,8 @@ class Ledger:
     sysctls: dict[str, str] = field(default_factory=dict)
     forwards: dict[str, int] = field(default_factory=dict)
     cgroup_controllers: list[str] = field(default_factory=list)
+    host_files: list[str] = field(default_factory=list)
+    host_folders: list[str] = field(default_factory=list)
     transient: bool = False
 
     def __post_init__(self) -> None:
@@ -62,6 +66,8 @@ class Ledger:
                 "sysctls": self.sysctls,
                 "forwards": self.forwards,
                 "cgroup_controllers": self.cgroup_controllers,
+                "host_files": self.host_files,
+                "host_folders": self.host_folders,
                 "transient": self.transient,
             }
             new = self.file.with_suffix(".new")

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from tests.cluster import cgroups, controlplane, identity, mounts, netns, settings, sysctls
+from tests.cluster import cgroups, controlplane, hosttraces, identity, mounts, netns, packages, settings, sysctls
+from tests.cluster import node as nodes
 from tests.cluster.apiclient import ApiClient
 from tests.cluster.errors import ClusterError
 from tests.cluster.folders import Folders
@@ -69,13 +70,23 @@ def up(folders: Folders, *, node: bool, images: bool, transient: bool = False) -
 
 def _up(folders: Folders, ledger: Ledger, jobs: Jobs, *, node: bool, images: bool) -> None:
     timings = Timings(folders.cache / "timings.json")
+    packages.ensure([packages.CONTROL_PLANE, *([packages.NODE] if node else [])], ledger, jobs, timings)
     found = controlplane.fetch(folders, jobs, timings)
-    controlplane.prepare(folders, ledger)
+    if node:
+        found |= nodes.fetch(folders, jobs, timings)
     supervisor = Supervisor(folders, ledger)
+    controlplane.prepare(folders, ledger)
     client = ApiClient(folders.pki, folders.netns)
     controlplane.start_early(folders, ledger, supervisor, found)
+    if node:
+        nodes.prepare(folders, ledger)
+        nodes.start_containerd(folders, supervisor, found, jobs)
     controlplane.wait_apiserver(client, supervisor)
-    controlplane.finish(folders, client, supervisor, found)
+    controlplane.start_controllers(folders, supervisor, found)
+    if node:
+        nodes.start(folders, client, supervisor, found)
+        nodes.wait(folders, client, supervisor)
+    controlplane.wait_controllers(client, supervisor)
 
 
 def down(folders: Folders) -> None:
@@ -94,7 +105,9 @@ def _down(folders: Folders) -> None:
     ledger = Ledger.load(folders)
     for leader in ledger.jobs.values():
         stop_leftover(leader)
+    packages.allow_services(ledger)
     _stop_processes(folders, ledger)
+    hosttraces.remove(folders, ledger)
     mounts.unmount_under(folders.state, settings.STOP_GRACE_SECONDS)
     netns.remove(folders.netns)
     with contextlib.suppress(ClusterError):  # a host without cgroups never ran a node

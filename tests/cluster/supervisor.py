@@ -16,7 +16,7 @@ from tests.cluster.identity import ProcessId
 from tests.cluster.jobs import tail
 from tests.cluster.ledger import Ledger
 
-PYTHON = (sys.executable, "-m")
+PYTHON = (sys.executable, "-m", "tests.cluster.daemon")
 
 
 class Supervisor:
