@@ -21,6 +21,7 @@ class RentedSystem:
     host: str
     token: str
     dump: Any = field(default=None, repr=False)
+    namespace: str = NAMESPACE
 
     @property
     def title(self) -> str:
@@ -59,22 +60,22 @@ class RentedSystem:
         state = json.dumps(self.dump if self.dump is not None else ([] if self.kind == "scim" else {}))
         cert, key = certificate
         return [
-            secret(f"{self.name}-token", NAMESPACE, {"token": self.token}),
-            secret(f"{self.name}-tls", NAMESPACE, {"tls.crt": cert, "tls.key": key}, "kubernetes.io/tls"),
+            secret(f"{self.name}-token", self.namespace, {"token": self.token}),
+            secret(f"{self.name}-tls", self.namespace, {"tls.crt": cert, "tls.key": key}, "kubernetes.io/tls"),
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
-                "metadata": {"name": f"{self.name}-state", "namespace": NAMESPACE},
+                "metadata": {"name": f"{self.name}-state", "namespace": self.namespace},
                 "data": {"dump.json": state},
             },
             self._deployment(),
             {
                 "apiVersion": "v1",
                 "kind": "Service",
-                "metadata": {"name": self.name, "namespace": NAMESPACE},
+                "metadata": {"name": self.name, "namespace": self.namespace},
                 "spec": {"selector": {"app": self.name}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
             },
-            ingress(self.name, NAMESPACE, self.host, self.name, f"{self.name}-tls"),
+            ingress(self.name, self.namespace, self.host, self.name, f"{self.name}-tls"),
         ]
 
     def _deployment(self) -> Object:
@@ -121,7 +122,7 @@ class RentedSystem:
         return {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": {"name": self.name, "namespace": NAMESPACE, "labels": labels},
+            "metadata": {"name": self.name, "namespace": self.namespace, "labels": labels},
             "spec": {
                 "replicas": 1,
                 "strategy": {"type": "Recreate"},

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +28,7 @@ OPERATOR = "bcp-system"
 RELEASE = "bcp-operator"
 CA = "test-ca"
 TRAEFIK = "10.99.0.2"
+OPERATOR_PODS = "app.kubernetes.io/component=operator"
 
 
 class ClusterTool(Protocol):
@@ -37,6 +41,8 @@ class ClusterTool(Protocol):
     def issue_cert(self, hosts: Sequence[str]) -> tuple[str, str]: ...
     def forward(self, address: str, port: int) -> int: ...
     def environment(self) -> dict[str, str]: ...
+    @property
+    def audit_log(self) -> Path: ...
 
 
 @dataclass
@@ -45,6 +51,7 @@ class Stack:
 
     cluster: ClusterTool
     systems: dict[str, RentedSystem] = field(default_factory=dict)
+    audit_from: int = 0
 
     @cached_property
     def api(self) -> KubeApi:
@@ -83,6 +90,7 @@ class Stack:
             self.api.delete("Namespace", None, name)
         for name in (TEAM, SYSTEMS):
             self.api.wait_gone("Namespace", None, name, 90)
+        self.audit_from = self.cluster.audit_log.stat().st_size
 
     def namespaces(self) -> None:
         """The three namespaces, all of them demanding `restricted` pods."""
@@ -173,6 +181,33 @@ class Stack:
         self.scale(SYSTEMS, name, 1)
         self.ready(name)
 
+    def audit(self) -> list[Object]:
+        """What the API server wrote down of the operator's requests since `start_over`."""
+        user = f"system:serviceaccount:{OPERATOR}:{RELEASE}"
+        with self.cluster.audit_log.open("rb") as log:
+            log.seek(self.audit_from)
+            lines = [line for line in log if line.endswith(b"\n") and user.encode() in line]
+        return [e for e in map(json.loads, lines) if e["user"]["username"] == user]
+
+    def leader(self) -> str:
+        """Name of the pod that holds the operator's Lease."""
+        lease = self.api.get("Lease", OPERATOR, "bcp-operator-leader")
+        name: str = (lease or {}).get("spec", {}).get("holderIdentity", "")
+        return next(
+            (p["metadata"]["name"] for p in self.pods(OPERATOR, OPERATOR_PODS) if p["metadata"]["name"] in name), ""
+        )
+
+    def kill_minus_nine(self, pod: str) -> float:
+        """SIGKILL the operator's process in a pod, from the node: no farewell. Returns the monotonic time of it."""
+        found = self.api.get("Pod", OPERATOR, pod)
+        assert found is not None, f"pod {pod} does not exist"
+        uid = found["metadata"]["uid"]
+        victims = [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and _is_operator(p, uid)]
+        assert victims, f"no operator process of pod {pod} on this node"
+        for victim in victims:
+            os.kill(victim, signal.SIGKILL)
+        return time.monotonic()
+
     def scale(self, namespace: str, deployment: str, replicas: int, deadline_seconds: float = 60) -> None:
         """Scale a Deployment; to nothing = wait until its pods are gone, else until all are ready."""
         self.api.patch("Deployment", namespace, deployment, {"spec": {"replicas": replicas}})
@@ -193,3 +228,12 @@ class Stack:
     def patch(self, tenant: str, failover: Object) -> Object:
         """What an administrator's `kubectl patch` of the failover field does, without the start of a process."""
         return self.api.patch("BCPTenant", TEAM, tenant, {"spec": {"failover": failover}})
+
+
+def _is_operator(process: Path, pod_uid: str) -> bool:
+    try:
+        cgroup = (process / "cgroup").read_text().replace("_", "-")
+        command = (process / "cmdline").read_bytes()
+    except OSError:  # it has ended meanwhile
+        return False
+    return pod_uid in cgroup and b"bcp-operator" in command
