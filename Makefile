@@ -76,15 +76,22 @@ down: venv ## stop the test cluster and remove all it made
 image: venv ## build the images and load them into the test cluster
 	$(PY) -m tests.cluster image
 
+.PHONY: wheels
+wheels: venv ## the project and what its image needs, by the lock file, into wheels/
+	@rm -rf wheels
+	$(PY) -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheels --require-hashes -r requirements/image.txt
+	$(PY) -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheels --no-deps .
+
+COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url
+
 .PHONY: lock
-lock: ## resolve the dependencies anew into the two lock files
+lock: ## resolve the dependencies anew into the lock files
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 	 && python3 -m venv "$$folder/venv" \
 	 && "$$folder/venv/bin/pip" install --quiet --disable-pip-version-check uv \
-	 && for pair in "pyproject.toml --all-extras requirements/lock.txt" "tests/systems/requirements.in tests/systems/requirements.txt"; do \
-	      "$$folder/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
-	        --no-header --no-annotate --no-emit-index-url $${pair% *} --output-file "$${pair##* }"; \
-	    done
+	 && "$$folder/venv/bin/uv" $(COMPILE) pyproject.toml --all-extras --output-file requirements/lock.txt \
+	 && "$$folder/venv/bin/uv" $(COMPILE) pyproject.toml --extra operator --extra sync --constraint requirements/lock.txt --output-file requirements/image.txt \
+	 && "$$folder/venv/bin/uv" $(COMPILE) tests/systems/requirements.in --output-file tests/systems/requirements.txt
 
 .PHONY: clean
 clean: ## remove what was built here; caches in the user's cache folder stay
