@@ -90,6 +90,7 @@ class Stack:
             self.api.delete("Namespace", None, name)
         for name in (TEAM, SYSTEMS):
             self.api.wait_gone("Namespace", None, name, 90)
+        self.api.list("Pod", OPERATOR)
         self.audit_from = self.cluster.audit_log.stat().st_size
 
     def namespaces(self) -> None:

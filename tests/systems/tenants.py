@@ -40,7 +40,7 @@ def tenant(
     sync: Object | None = None,
     **spec: Any,
 ) -> Object:
-    """A BCPTenant for two rented systems; without `sync` it only switches. No cool-down, since tests switch at once."""
+    """A BCPTenant for two rented systems; without `sync` it only switches. The cool-down only warns, since tests switch at once."""
     return {
         "apiVersion": API_VERSION,
         "kind": "BCPTenant",
@@ -50,7 +50,7 @@ def tenant(
             "secondary": {**secondary.spec, "tenantID": name},
             "sync": {"enabled": False} if sync is None else {"enabled": True, **sync},
             "login": {"url": f"https://{host}/", "caRef": {"name": "test-ca"}, "routes": routes},
-            "safety": {"minSwitchInterval": "0s"},
+            "safety": {"rules": {"CoolDown": "Warn"}},
             **spec,
         },
     }
