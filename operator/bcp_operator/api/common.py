@@ -35,8 +35,8 @@ _DNS_NAME = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0
 _PATH = r"/([A-Za-z0-9._~:@!&()*+,=/-]|%[0-9A-Fa-f]{2})*"
 _QUERY = r"(\?([A-Za-z0-9._~:@!&()*+,=/?-]|%[0-9A-Fa-f]{2})*)?"
 
-Name = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
-DataKey = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+Name = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+DataKey = Annotated[str, Field(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 Timestamp = datetime
 
 
@@ -75,11 +75,6 @@ HostPort = Annotated[
     str,
     Field(max_length=260, pattern=rf"^{_HOST}(:{_PORT})?$"),
     PatternSays("write host or host:port, e.g. 10.0.0.53:53 or [2001:db8::53]:53"),
-]
-DnsName = Annotated[
-    str,
-    Field(max_length=253, pattern=rf"^{_DNS_NAME}$"),
-    PatternSays("write a DNS name in lower case, without a dot at its end, e.g. acme.example"),
 ]
 GoDuration = Annotated[
     str,

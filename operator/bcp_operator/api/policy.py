@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from .common import NAMED_TIME_ZONE, POSITIVE_DURATION, GoDuration, Model, Name, PatternSays, Rule, TimeZone, checked_by
 from .conditions import Condition
 
-EntityTypeName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+EntityTypeName = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
 def _cron_field(value: str) -> str:
@@ -27,7 +27,7 @@ CRON_PATTERN = (
     + "$"
 )
 
-QuantityText = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?)?$")]
+QuantityText = Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?)?$")]
 Quantity = Annotated[int, Field(ge=0)] | QuantityText
 LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 

@@ -62,7 +62,7 @@ class _Converter:
     def convert(self, raw: Schema, path: str, *, defaults: bool) -> Schema:
         raw = self._optional(self._reference(raw, path), path)
         raw = _explained_pattern(_number_bounds(_constant(_int_or_string(raw))), path)
-        defaults = defaults and not raw.get("x-bcp-no-defaults", "x-bcp-pattern-message")
+        defaults = defaults and not raw.get("x-bcp-no-defaults")
         if raw.pop("x-kubernetes-int-or-string", False):
             return _int_or_string_schema(raw, path)
         unknown = sorted(set(raw) - set(_COPIED) - set(_HANDLED))

@@ -9,11 +9,8 @@ from .common import (
     POSITIVE_DURATION,
     BaseURL,
     CARef,
-    DnsName,
     GoDuration,
-    HostPort,
     HttpURL,
-    LoginHostURL,
     Model,
     Name,
     PolicyRef,
@@ -27,6 +24,7 @@ from .common import (
     host_of,
     port_of,
 )
+from .login import IngressRoute, LoginSpec, Rfc2136Route, Route
 from .tenant_status import (
     ActiveSystem,
     BCPTenantStatus,
@@ -92,9 +90,7 @@ IDENTITY = Rule(
 class Health(Model):
     """How to ask a system whether it works."""
 
-    path: str = Field(
-        min_length=1, max_length=1024, pattern=r"^/[^\s#]*$", description="Path below the endpoint, e.g. /health."
-    )
+    path: str = Field(max_length=1024, pattern=r"^/[^\s#]*$", description="Path below the endpoint, e.g. /health.")
     expect_status: int = Field(200, ge=100, le=599, description="HTTP status that means healthy.")
 
 
@@ -120,7 +116,6 @@ class SystemSpec(Model):
     )
     tenant_id: str = Field(
         alias="tenantID",
-        min_length=1,
         max_length=253,
         pattern=r"^[!-~]+( [!-~]+)*$",  # printable, no blanks around it: it becomes part of URLs and keys
         description="The system's own name for this tenant. Immutable.",
@@ -148,9 +143,7 @@ class SystemSpec(Model):
 class SqliteStore(Model):
     """Correlations in SQLite on a PersistentVolumeClaim that outlives the tenant."""
 
-    size: str = Field(
-        "1Gi", min_length=3, max_length=12, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", description="Size of the claim."
-    )
+    size: str = Field("1Gi", max_length=12, pattern=r"^[1-9][0-9]*(Mi|Gi|Ti)$", description="Size of the claim.")
     storage_class_name: Name | None = Field(
         None, description="StorageClass of the claim. Absent: the cluster's default."
     )
@@ -184,100 +177,6 @@ class SyncSpec(Model):
                 "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store",
             )
         ),
-    )
-
-
-class IngressRoute(Model):
-    """Redirect by the ingress-nginx annotation, which Traefik 3.7 and later honours too."""
-
-    cel_rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.mode == 'Managed' || !has(self.className)",
-            "is for mode: Managed; an Adopted Ingress keeps its own class: remove it here",
-            ".className",
-        ),
-        Rule(
-            "self.mode == 'Managed' || !has(self.tlsSecretName)",
-            "is for mode: Managed; an Adopted Ingress keeps its own tls: remove it here",
-            ".tlsSecretName",
-        ),
-    )
-
-    name: Name = Field(description="Name of the Ingress, in this namespace.")
-    mode: Literal["Managed", "Adopted"] = Field(
-        "Managed",
-        description="Managed: the operator's own object, redirecting to the active system in both states. "
-        "Adopted: your own Ingress, to which one annotation is added while the secondary is active.",
-    )
-    class_name: Name | None = Field(None, description="IngressClass of a Managed Ingress. Absent: the default class.")
-    tls_secret_name: Name | None = Field(
-        None, description="TLS Secret of a Managed Ingress. Absent: the controller's default certificate."
-    )
-
-
-class Rfc2136Route(Model):
-    """Redirect by a CNAME record, written with DNS UPDATE (RFC 2136) and TSIG (RFC 8945)."""
-
-    server: HostPort = Field(description="Primary name server of the zone: host or host:port.")
-    zone: DnsName = Field(description="Zone that holds the login host, without a dot at its end.")
-    tsig_secret_ref: SecretRef = Field(description="Secret with keyName, algorithm and secret (base64).")
-    ttl_seconds: int = Field(30, ge=1, le=86400, description="TTL of the record, in seconds.")
-
-
-class Route(Model):
-    """One way by which the login URL reaches the active system: exactly one driver."""
-
-    cel_rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("has(self.ingress) != has(self.rfc2136)", "set exactly one driver in each route: ingress or rfc2136"),
-    )
-
-    name: Name = Field(description="Name of this route within the tenant.")
-    ingress: IngressRoute | None = Field(None, description="Redirect by Ingress.")
-    rfc2136: Rfc2136Route | None = Field(None, description="Redirect by DNS.")
-
-
-class LoginSpec(Model):
-    """What users type, and how it reaches the active system."""
-
-    cel_rules: ClassVar[tuple[Rule, ...]] = (
-        Rule(
-            "self.routes.all(a, !has(a.ingress) || "
-            "self.routes.exists_one(b, has(b.ingress) && b.ingress.name == a.ingress.name))",
-            "two routes name the same Ingress: keep one of them",
-            ".routes",
-        ),
-        Rule(
-            "self.routes.all(a, !has(a.rfc2136) || self.routes.exists_one(b, has(b.rfc2136) && "
-            "b.rfc2136.server == a.rfc2136.server && b.rfc2136.zone == a.rfc2136.zone))",
-            "two routes write the same record (same server and zone): keep one of them",
-            ".routes",
-        ),
-        Rule(
-            f"self.routes.all(r, !has(r.rfc2136) || {host_of('self.url')}.endsWith('.' + r.rfc2136.zone))",
-            "the host of login.url must lie below the zone of every rfc2136 route; a zone's own name can't be a CNAME",
-            ".routes",
-        ),
-        Rule(
-            f"!{has_ip_host('self.url')}",
-            "the login URL needs a host name: an IP address can't be moved to another system",
-            ".url",
-        ),
-    )
-
-    url: LoginHostURL = Field(
-        description="The login URL that users know: https, host in lower case. Verification asks it."
-    )
-    connect_to: HostPort | None = Field(
-        None,
-        description="host:port to connect to when asking the login URL, where its name means something else "
-        "inside the cluster (split-horizon networks). Without a port: the URL's.",
-    )
-    ca_ref: CARef | None = Field(None, description="Private CA of the login host.")
-    routes: list[Route] = Field(
-        min_length=1,
-        max_length=8,
-        description="How the login URL reaches the active system. All routes are switched together.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
 
 
@@ -317,7 +216,7 @@ class FailoverSpec(Model):
         default_factory=list,
         max_length=3,
         description="Consent, one-shot: safety rules to pass over. Needs a reason, a newer requestedAt and the right failover-override.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},  # one decision: never merged from two writers
     )
     secondary_changes: Literal["Keep", "Discard"] | None = Field(
         None,

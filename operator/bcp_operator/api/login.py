@@ -1,0 +1,105 @@
+"""The login URL of a tenant and the routes by which it reaches the active system."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from .common import CARef, HostPort, LoginHostURL, Model, Name, Rule, SecretRef, has_ip_host, host_of
+
+
+class IngressRoute(Model):
+    """Redirect by the ingress-nginx annotation, which Traefik 3.7 and later honours too."""
+
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.mode == 'Managed' || !has(self.className)",
+            "is for mode: Managed; an Adopted Ingress keeps its own class: remove it here",
+            ".className",
+        ),
+        Rule(
+            "self.mode == 'Managed' || !has(self.tlsSecretName)",
+            "is for mode: Managed; an Adopted Ingress keeps its own tls: remove it here",
+            ".tlsSecretName",
+        ),
+    )
+
+    name: Name = Field(description="Name of the Ingress, in this namespace.")
+    mode: Literal["Managed", "Adopted"] = Field(
+        "Managed",
+        description="Managed: the operator's own object, redirecting to the active system in both states. "
+        "Adopted: your own Ingress, to which one annotation is added while the secondary is active.",
+    )
+    class_name: Name | None = Field(None, description="IngressClass of a Managed Ingress. Absent: the default class.")
+    tls_secret_name: Name | None = Field(
+        None, description="TLS Secret of a Managed Ingress. Absent: the controller's default certificate."
+    )
+
+
+class Rfc2136Route(Model):
+    """Redirect by a CNAME record, written with DNS UPDATE (RFC 2136) and TSIG (RFC 8945)."""
+
+    server: HostPort = Field(description="Primary name server of the zone: host or host:port.")
+    zone: str = Field(
+        max_length=253,
+        description="Zone that holds the login host, in lower case and without a dot at its end, e.g. acme.example.",
+    )
+    tsig_secret_ref: SecretRef = Field(description="Secret with keyName, algorithm and secret (base64).")
+    ttl_seconds: int = Field(30, ge=1, le=86400, description="TTL of the record, in seconds.")
+
+
+class Route(Model):
+    """One way by which the login URL reaches the active system: exactly one driver."""
+
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("has(self.ingress) != has(self.rfc2136)", "set exactly one driver in each route: ingress or rfc2136"),
+    )
+
+    name: Name = Field(description="Name of this route within the tenant.")
+    ingress: IngressRoute | None = Field(None, description="Redirect by Ingress.")
+    rfc2136: Rfc2136Route | None = Field(None, description="Redirect by DNS.")
+
+
+class LoginSpec(Model):
+    """What users type, and how it reaches the active system."""
+
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "self.routes.all(a, !has(a.ingress) || "
+            "self.routes.exists_one(b, has(b.ingress) && b.ingress.name == a.ingress.name))",
+            "two routes name the same Ingress: keep one of them",
+            ".routes",
+        ),
+        Rule(
+            "self.routes.all(a, !has(a.rfc2136) || self.routes.exists_one(b, has(b.rfc2136) && "
+            "b.rfc2136.server == a.rfc2136.server && b.rfc2136.zone == a.rfc2136.zone))",
+            "two routes write the same record (same server and zone): keep one of them",
+            ".routes",
+        ),
+        Rule(
+            f"self.routes.all(r, !has(r.rfc2136) || {host_of('self.url')}.endsWith('.' + r.rfc2136.zone))",
+            "the host of login.url must lie below the zone of every rfc2136 route (lower case, no dot at its end): "
+            "name the zone that holds it; a zone's own name can't be a CNAME",
+            ".routes",
+        ),
+        Rule(
+            f"!{has_ip_host('self.url')}",
+            "the login URL needs a host name: an IP address can't be moved to another system",
+            ".url",
+        ),
+    )
+
+    url: LoginHostURL = Field(
+        description="The login URL that users know: https, host in lower case. Verification asks it."
+    )
+    connect_to: HostPort | None = Field(
+        None,
+        description="host:port to connect to when asking the login URL, where its name means something else "
+        "inside the cluster (split-horizon networks). Without a port: the URL's.",
+    )
+    ca_ref: CARef | None = Field(None, description="Private CA of the login host.")
+    routes: list[Route] = Field(
+        min_length=1,
+        max_length=8,
+        description="How the login URL reaches the active system. All routes are switched together.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
