@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from bcp_operator.api.run import RunConfig
+from bcp_operator.systems.profile import Profile
 
 from tests.cluster.tools import kubectl
 from tests.unit.charts import ROOT
@@ -43,3 +45,17 @@ def test_the_kustomization_of_the_install_page_changes_what_it_says(tmp_path: Pa
     assert env["BCP_SYNC_IMAGE"] == "registry.example/bcp-operator:0.1.0"
     assert env["WATCH_NAMESPACES"] == "bcp-tenants", "what is not patched stays"
     assert len(container["env"]) == 7
+
+
+def test_the_profile_of_the_sync_page_is_one() -> None:
+    documents = [yaml.safe_load(b) for b in blocks(ROOT / "docs" / "sync.md", "yaml") if "profile.yaml" in b]
+    assert len(documents) == 1
+    profile = Profile.model_validate(yaml.safe_load(documents[0]["data"]["profile.yaml"]))
+    assert list(profile.types) == ["agent"]
+
+
+def test_the_run_yaml_of_the_sync_page_is_one() -> None:
+    documents = [yaml.safe_load(b) for b in blocks(ROOT / "docs" / "sync.md", "yaml") if "credentialsDir" in b]
+    assert len(documents) == 1
+    config = RunConfig.model_validate(documents[0])
+    assert config.lease is None
