@@ -6,7 +6,7 @@ The primary is only ever given a ReadOnlyClient: it has no way to send any call 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -22,6 +22,8 @@ from .transport import Answer, Transport, TransportError
 READ_DEADLINE_SECONDS = 30.0
 WRITE_DEADLINE_SECONDS = 5.0  # bounded by the writer lease, see sync/fence.py
 MAX_PAGES = 1_000_000
+
+Gate = Callable[[float], Awaitable[None]]  # returns when a write of that many seconds may be sent; raises to stop it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class _Call:
     body: bytes | None
     deadline_seconds: float
     repeatable: bool
-    gate: Callable[[float], None] | None = None
+    gate: Gate | None = None
 
 
 class ReadOnlyClient:
@@ -150,7 +152,7 @@ class ReadOnlyClient:
         """One try: (answer, what failed, whether trying again is safe and of use)."""
         async with self._pace.slot():
             if call.gate is not None:
-                call.gate(call.deadline_seconds)
+                await call.gate(call.deadline_seconds)
             self.requests += 1
             try:
                 answer = await self._transport.request(
@@ -174,7 +176,7 @@ class ReadOnlyClient:
 
 
 class WritableClient(ReadOnlyClient):
-    """Reads and writes one system: the secondary. `gate` is asked directly before each write is sent and raises to stop it."""
+    """Reads and writes one system: the secondary. `gate` is asked directly before each write is sent."""
 
     def __init__(
         self,
@@ -185,7 +187,7 @@ class WritableClient(ReadOnlyClient):
         credentials: Mapping[str, str],
         transport: Transport,
         pace: Pace,
-        gate: Callable[[float], None],
+        gate: Gate,
     ) -> None:
         super().__init__(
             profile, tenant_id=tenant_id, endpoint=endpoint, credentials=credentials, transport=transport, pace=pace

@@ -63,8 +63,6 @@ def _counted(paging: OffsetPaging | PageNumberPaging, seen: PageSeen) -> PageReq
     size = {paging.size_param: str(paging.size)}
     if isinstance(paging, OffsetPaging):
         return PageRequest({paging.offset_param: str(paging.first + seen.items_so_far)} | size)
-    if seen.total is None and seen.items < paging.size:
-        return None
     return PageRequest({paging.page_param: str(paging.first + seen.number + 1)} | size)
 
 

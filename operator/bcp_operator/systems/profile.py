@@ -79,13 +79,13 @@ class OffsetPaging(ProfileModel):
 
 
 class PageNumberPaging(ProfileModel):
-    """The query names the number of the page."""
+    """The query names the number of the page. Without a total, an empty page ends the listing."""
 
     kind: Literal["pageNumber"]
     page_param: str = Field(min_length=1, description="Query parameter with the number of the page.")
     first: Literal[0, 1] = Field(1, description="Number of the first page.")
     size_param: str = Field(min_length=1, description="Query parameter with the number of items per page.")
-    size: int = Field(200, ge=1, le=10000, description="Items per page; a page with fewer is the last one.")
+    size: int = Field(200, ge=1, le=10000, description="Items asked for per page; the server may give fewer.")
 
 
 class CursorPaging(ProfileModel):

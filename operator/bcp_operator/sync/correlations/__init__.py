@@ -1,1 +1,1 @@
-"""The correlation store: which secondary entity belongs to which primary entity."""
+"""Which entity of the secondary belongs to which of the primary, kept across runs."""

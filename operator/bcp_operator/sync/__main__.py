@@ -1,0 +1,155 @@
+"""bcp-sync: sync once, show a plan, look up correlations, check a profile."""
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bcp_operator.api.run import ExitCode, RunConfig, RunReport
+
+from .config import PROFILES, ConfigError, prepare, read_config
+from .log import set_up
+from .supervisor import supervise, write_termination_message
+
+EPILOG = """exit codes: 0 done; 2 usage, run.yaml, profile or credentials; 3 done but for some entities;
+4 held: the writer lease is fenced or taken, or the login URL shows the secondary; 5 failed."""
+log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command. Returns its exit code."""
+    options = _parser().parse_args(arguments)
+    set_up(options.log_format or ("text" if sys.stderr.isatty() else "json"))
+    try:
+        return int(options.command(options))
+    except ConfigError as error:
+        print(f"bcp-sync: {error}", file=sys.stderr)
+        return ExitCode.CONFIG
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bcp-sync", description=__doc__, epilog=EPILOG)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "run", _run, "bring the secondary up to date, once")
+    _add(commands, "plan", _plan, "show what a run would do; writes nothing")
+    ids = _add(commands, "ids", _ids, "look up which entities belong together")
+    ids.add_argument("text", nargs="?", help="an ID of either side, a correlation ID or a key; none = all")
+    ids.add_argument("--type", help="only this entity type")
+    unfenced = commands.choices["run"]
+    unfenced.add_argument("--unfenced", action="store_true", help="run.yaml names no Lease: write without one")
+    unfenced.add_argument("--reason", help="why that is safe; goes into the log")
+    check = commands.add_parser("profile", help="check a profile").add_subparsers(required=True, metavar="ACTION")
+    checking = check.add_parser("check", help="read a profile and say what is wrong with it")
+    checking.add_argument("file", type=Path)
+    checking.add_argument("--log-format", choices=["json", "text"])
+    checking.set_defaults(command=_check)
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: object, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text, epilog=EPILOG)
+    parser.add_argument("--config", type=Path, required=True, help="run.yaml")
+    parser.add_argument("--profiles", type=Path, default=PROFILES, help="folder of users' own profiles")
+    parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+    parser.add_argument("--log-format", choices=["json", "text"], help="default: text on a terminal")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = read_config(options.config)
+    if config.lease is None and not (options.unfenced and options.reason):
+        raise ConfigError("run.yaml names no Lease, so nothing would fence this run: add --unfenced --reason WHY")
+    if config.lease is not None and options.unfenced:
+        raise ConfigError("run.yaml names a Lease; leave --unfenced out")
+    code, report = supervise(lambda: _work(config, options))
+    if report is not None:
+        write_termination_message(report)
+        _show(report, options.output)
+    return code
+
+
+def _work(config: RunConfig, options: argparse.Namespace) -> tuple[ExitCode, RunReport | None]:
+    """In the child process."""
+    from .run import EXIT_CODES, run  # noqa: PLC0415 (keeps the waiting parent small)
+
+    if options.unfenced:
+        log.warning("no writer lease is held", extra={"reason": options.reason})
+    try:
+        report = run(prepare(config, options.profiles))
+    except ConfigError as error:
+        print(f"bcp-sync: {error}", file=sys.stderr)
+        return ExitCode.CONFIG, None
+    except Exception as error:
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        where = f"{place.tb_frame.f_code.co_filename}:{place.tb_lineno}" if place else ""
+        log.critical("a mistake in bcp-sync; please report it", extra={"error": type(error).__name__, "at": where})
+        return ExitCode.FAILED, None
+    return EXIT_CODES[report.result], report
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from .correlations.store import StoreError  # noqa: PLC0415
+    from .run import plan_only  # noqa: PLC0415
+    from .show import show_plan  # noqa: PLC0415
+
+    try:
+        report = asyncio.run(
+            plan_only(
+                prepare(read_config(options.config), options.profiles),
+                lambda spool, tally: show_plan(spool, tally, options.output),
+            )
+        )
+    except StoreError as error:
+        print(f"bcp-sync: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+    return ExitCode.FAILED if report.result == "Failed" else ExitCode.SUCCEEDED
+
+
+def _ids(options: argparse.Namespace) -> int:
+    from .correlations.sqlite import open_sqlite  # noqa: PLC0415
+    from .correlations.store import StoreError  # noqa: PLC0415
+    from .show import show_rows  # noqa: PLC0415
+
+    config = read_config(options.config)
+    try:
+        store = open_sqlite(Path(config.store.sqlite.path), config.pair, read_only=True)
+        rows = store.find(options.text) if options.text else store.rows(options.type)
+        found = show_rows((row for row in rows if options.type in (None, row.type)), options.output)
+    except StoreError as error:
+        print(f"bcp-sync: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+    return ExitCode.SUCCEEDED if found or not options.text else 1
+
+
+def _check(options: argparse.Namespace) -> int:
+    from bcp_operator.systems.catalog import ProfileError, parse  # noqa: PLC0415
+
+    try:
+        profile = parse(options.file.read_text(encoding="utf-8"), str(options.file))
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{options.file}: can't be read") from None
+    except ProfileError as error:
+        raise ConfigError(str(error)) from None
+    print(f"{options.file}: fine; types {', '.join(sorted(profile.types))}, authentication {profile.auth.kind}")
+    return ExitCode.SUCCEEDED
+
+
+def _show(report: RunReport, output: str) -> None:
+    if output == "json":
+        print(report.model_dump_json(by_alias=True))
+        return
+    done = ", ".join(f"{number} {action}" for action, number in report.counts.model_dump().items() if number)
+    print(f"{report.result} in {report.seconds:.1f} s: {done or 'nothing done'}")
+    if report.message:
+        print(report.message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,255 @@
+"""Carrying out a plan: phase after phase, some writes at a time, every correlation on disk before and after its create.
+
+One entity that fails doesn't stop the others. What does stop the run: the writer lease is lost, the store fails, or
+the secondary refuses or can't be reached many times in a row.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, assert_never
+
+from bcp_operator.systems.client import WritableClient, Written
+from bcp_operator.systems.content import Content, content_hash, diff, field_hashes
+from bcp_operator.systems.errors import CallFailed
+
+from .correlations.store import FieldHashes, Row, Status, Store, correlation_id
+from .plan import Action, Head, Match, Scope, desired_content
+from .read import Reader
+from .report import Tally
+from .spool import Spool
+
+MAX_FAILURES_IN_A_ROW = 20
+_SYSTEM_FAILURES = frozenset({"Unauthorized", "Unreachable"})
+_NOT_CREATED = frozenset({"Duplicate", "Refused", "Unauthorized", "Unreachable", "Throttled", "NotFound"})
+log = logging.getLogger(__name__)
+
+
+class SecondaryDown(Exception):
+    """The secondary refused or could not be reached so often in a row that going on is pointless."""
+
+
+class Committer:
+    """Saves rows; those that come in while a transaction is under way share the next one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def save(self, row: Row) -> None:
+        """Return when the row is durable. Raises StoreError."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((row, done))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush())
+        await done
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                await asyncio.to_thread(self._store.save, [row for row, _ in batch])
+            except Exception as error:  # handed to everyone who waits
+                for _, done in batch:
+                    if not done.done():
+                        done.set_exception(error)
+            else:
+                for _, done in batch:
+                    if not done.done():
+                        done.set_result(None)
+
+
+class Applier:
+    """Carries out the actions in the spool against the secondary."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        spool: Spool,
+        store: Store,
+        client: WritableClient,
+        *,
+        readers: Mapping[str, Reader],
+        tally: Tally,
+        concurrency: int,
+    ) -> None:
+        self._scope, self._spool, self._store, self._client = scope, spool, store, client
+        self._readers, self._tally, self._concurrency = readers, tally, concurrency
+        self._committer = Committer(store)
+        self._conflicts: list[Action] = []
+        self._failures_in_a_row = 0
+
+    async def run(self) -> None:
+        """Everything. Raises FenceLost (from the client's gate), StoreError, SecondaryDown."""
+        group = -1
+        for phase in self._spool.phases():
+            if phase // 2 != group:
+                await self._retry_conflicts()
+                group = phase // 2
+            await self._together(self._spool.actions(phase))
+            log.info("phase done", extra={"phase": phase, "counts": self._summary()})
+        await self._retry_conflicts()
+
+    async def _retry_conflicts(self) -> None:
+        """Try again what was refused as a duplicate: another entity may have given up the name since."""
+        again, self._conflicts = self._conflicts, []
+        if again:
+            await self._together(iter(again), last_try=True)
+
+    async def _together(self, actions: Iterator[Action], *, last_try: bool = False) -> None:
+        async def work() -> None:
+            for action in actions:
+                await self._one(action, last_try)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._concurrency):
+                    group.create_task(work())
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from None
+
+    async def _one(self, action: Action, last_try: bool) -> None:
+        try:
+            if not last_try:
+                self._note_unresolved(action, action.unresolved)
+            await self._do(action)
+        except CallFailed as error:
+            if error.reason == "Duplicate" and not last_try:
+                self._conflicts.append(action)
+                return
+            self._tally.error(action.type, action.key or action.primary_id, str(error))
+            log.warning("entity failed", extra={"type": action.type, "key": action.key, "reason": str(error)})
+            self._failures_in_a_row += error.reason in _SYSTEM_FAILURES
+            if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
+                raise SecondaryDown(f"{MAX_FAILURES_IN_A_ROW} writes in a row failed, the last with {error}") from None
+
+    async def _do(self, action: Action) -> None:
+        match action.kind:
+            case "create":
+                await self._create(action)
+            case "link" | "update" | "adopt" | "refresh":
+                await self._change(action)
+            case "deactivate":
+                await self._deactivate(action)
+            case "tombstone":
+                await self._tombstone(action)
+            case "unchanged":
+                self._tally.count(action.type, "unchanged")
+            case "keep":
+                self._tally.keep(action.type, action.key or action.secondary_id, action.reason)
+            case "skip":
+                self._tally.error(action.type, action.key or action.primary_id, action.reason, "skipped")
+            case _:
+                assert_never(action.kind)
+
+    async def _create(self, action: Action) -> None:
+        name, primary_id = action.type, action.primary_id or ""
+        wanted = desired_content(self._scope, self._spool, name, primary_id)
+        self._note_unresolved(action, {path for path, _ in wanted.awaited} - set(action.fields))
+        shared_id = correlation_id(self._scope.pair, name, primary_id)
+        pending = Row(name, primary_id, shared_id, key=action.key)
+        await self._committer.save(pending)
+        try:
+            written = await self._client.create(name, wanted.content, shared_id)
+        except CallFailed as error:
+            if error.reason in _NOT_CREATED:
+                await asyncio.to_thread(self._store.forget, [pending])
+            raise
+        self._failures_in_a_row = 0
+        stored = self._content(name, written)
+        self._spool.set_match(name, primary_id, Match("row", written.id))
+        if action.fields:
+            head = Head(written.id, action.key, None, False, "")
+            self._spool.add("secondary", name, [(head, stored or wanted.content)])
+        await self._save(action, written.id, wanted.content, stored)
+        self._tally.count(name, "created")
+
+    async def _change(self, action: Action) -> None:
+        name, primary_id = action.type, action.primary_id or ""
+        match = self._spool.match(name, primary_id)
+        if match is None or match.secondary_id is None:
+            return  # a link whose create failed: counted there
+        wanted = desired_content(self._scope, self._spool, name, primary_id)
+        self._note_unresolved(action, {path for path, _ in wanted.awaited})
+        current = self._spool.body("secondary", name, match.secondary_id)
+        changes = (
+            {}
+            if action.kind == "refresh"
+            else diff(wanted.content, current, self._last_written(match, name, primary_id))
+        )
+        stored: Content | None = current
+        if changes:
+            written = await self._client.update(
+                name,
+                match.secondary_id,
+                desired=wanted.content,
+                changes=changes,
+                current=current,
+                correlation_id=correlation_id(self._scope.pair, name, primary_id),
+            )
+            self._failures_in_a_row = 0
+            stored = self._content(name, written)
+        await self._save(action, match.secondary_id, wanted.content, stored)
+        if action.kind == "adopt":
+            self._tally.count(name, "adopted")
+        elif action.kind != "link":
+            self._tally.count(name, "updated" if changes else "unchanged")
+
+    def _note_unresolved(self, action: Action, fields: Iterable[str]) -> None:
+        """References left out: no such target; or it was to be made by now, and was not."""
+        for path in sorted(fields):
+            self._tally.unresolved_reference(action.type, action.key, path)
+
+    def _last_written(self, match: Match, name: str, primary_id: str) -> FieldHashes:
+        row = self._store.by_primary(name, primary_id) if match.how == "row" else None
+        return row.fields if row else {}
+
+    async def _deactivate(self, action: Action) -> None:
+        name, secondary_id = action.type, action.secondary_id or ""
+        written = await self._client.deactivate(name, secondary_id)
+        self._failures_in_a_row = 0
+        stored = self._content(name, written)
+        await self._save(action, secondary_id, None, stored, "INACTIVE")
+        self._tally.count(name, "deactivated")
+
+    async def _tombstone(self, action: Action) -> None:
+        row = self._store.by_primary(action.type, action.primary_id or "")
+        if row is not None and row.secondary_id is None and row.status == "PENDING":
+            await asyncio.to_thread(self._store.forget, [row])  # never made, and wanted no longer
+        else:
+            await self._save(action, action.secondary_id, None, None, "INACTIVE")
+
+    async def _save(
+        self,
+        action: Action,
+        secondary_id: str | None,
+        sent: Content | None,
+        stored: Content | None,
+        status: Status = "ACTIVE",
+    ) -> None:
+        primary_id = action.primary_id or ""
+        row = Row(
+            action.type,
+            primary_id,
+            correlation_id(self._scope.pair, action.type, primary_id),
+            secondary_id,
+            action.key,
+            None if sent is None else content_hash(sent),
+            None if stored is None else content_hash(stored),
+            _both(sent or {}, stored if stored is not None else sent or {}),
+            status,
+        )
+        await self._committer.save(row)
+
+    def _content(self, name: str, written: Written) -> Content | None:
+        """What the secondary made of a write, comparable with its next listing."""
+        return None if written.entity is None else self._readers[name].content(written.entity)
+
+    def _summary(self) -> dict[str, Any]:
+        return {name: dict(counter) for name, counter in self._tally.counts.items()}
+
+
+def _both(sent: Content, stored: Content) -> FieldHashes:
+    ours, theirs = field_hashes(sent), field_hashes(stored)
+    return {name: (ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys()}

@@ -1,0 +1,205 @@
+"""Correlations in a SQLite file: the default, on a PersistentVolumeClaim or at a desk."""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from .store import FieldHashes, Row, Status, StoreError
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 5.0
+
+_SCHEMA = """
+CREATE TABLE correlation (
+  pair TEXT NOT NULL, type TEXT NOT NULL, primary_id TEXT NOT NULL, correlation_id TEXT NOT NULL, secondary_id TEXT,
+  key TEXT, primary_hash TEXT, secondary_hash TEXT, fields TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('PENDING', 'ACTIVE', 'INACTIVE')), version INTEGER NOT NULL,
+  PRIMARY KEY (pair, type, primary_id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX by_secondary ON correlation (pair, type, secondary_id) WHERE secondary_id IS NOT NULL;
+"""
+_COLUMNS = "type, primary_id, correlation_id, secondary_id, key, primary_hash, secondary_hash, fields, status, version"
+
+
+class SqliteStore:
+    """See store.Store. Safe to use from several threads of one process; one writing process at a time."""
+
+    def __init__(self, path: Path, pair: str, *, read_only: bool = False) -> None:
+        self._path, self._pair = path, pair
+        self._lock = threading.Lock()
+        with self._explained():
+            self._db = self._connect(read_only)
+
+    def by_primary(self, type_name: str, primary_id: str) -> Row | None:
+        """The row of an entity of the primary."""
+        return next(self._select("type = ? AND primary_id = ?", (type_name, primary_id)), None)
+
+    def by_secondary(self, type_name: str, secondary_id: str) -> Row | None:
+        """The row of an entity of the secondary."""
+        return next(self._select("type = ? AND secondary_id = ?", (type_name, secondary_id)), None)
+
+    def rows(self, type_name: str | None = None, status: Status | None = None) -> Iterator[Row]:
+        """Rows ordered by type and primary ID; read in batches, so that they may be changed meanwhile."""
+        wanted = {"type": type_name, "status": status}
+        filters = {column: value for column, value in wanted.items() if value is not None}
+        where = " AND ".join([*(f"{column} = ?" for column in filters), "(type, primary_id) > (?, ?)"])
+        last = (type_name or "", "")
+        while True:
+            batch = list(self._select(where, (*filters.values(), *last), limit=1000))
+            yield from batch
+            if not batch:
+                return
+            last = (batch[-1].type, batch[-1].primary_id)
+
+    def count(self, type_name: str, status: Status) -> int:
+        """How many rows there are."""
+        query = "SELECT count(*) FROM correlation WHERE pair = ? AND type = ? AND status = ?"
+        with self._lock, self._explained():
+            return int(self._db.execute(query, (self._pair, type_name, status)).fetchone()[0])
+
+    def save(self, rows: Sequence[Row]) -> None:
+        """Insert or replace, in one transaction, durable on return."""
+        taken = [(self._pair, row.type, row.secondary_id, row.primary_id) for row in rows if row.secondary_id]
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE correlation SET secondary_id = NULL, status = 'INACTIVE', version = version + 1"
+                " WHERE pair = ? AND type = ? AND secondary_id = ? AND primary_id <> ?",
+                taken,
+            )
+            db.executemany(
+                f"INSERT INTO correlation (pair, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,1)"  # noqa: S608 (constants)
+                " ON CONFLICT (pair, type, primary_id) DO UPDATE SET correlation_id = excluded.correlation_id,"
+                " secondary_id = excluded.secondary_id, key = excluded.key, primary_hash = excluded.primary_hash,"
+                " secondary_hash = excluded.secondary_hash, fields = excluded.fields, status = excluded.status,"
+                " version = version + 1",
+                [_values(self._pair, row) for row in rows],
+            )
+
+    def forget(self, rows: Sequence[Row]) -> None:
+        """Delete, in one transaction."""
+        with self._transaction() as db:
+            db.executemany(
+                "DELETE FROM correlation WHERE pair = ? AND type = ? AND primary_id = ?",
+                [(self._pair, row.type, row.primary_id) for row in rows],
+            )
+
+    def find(self, text: str) -> Iterator[Row]:
+        """Rows with this primary ID, secondary ID, correlation ID or key."""
+        return self._select("? IN (primary_id, secondary_id, correlation_id, key)", (text,))
+
+    def close(self) -> None:
+        """Release the store."""
+        with self._lock:
+            self._db.close()
+
+    def _select(self, where: str, values: Sequence[object], limit: int = -1) -> Iterator[Row]:
+        query = f"SELECT {_COLUMNS} FROM correlation WHERE pair = ? AND {where} ORDER BY type, primary_id LIMIT {limit}"  # noqa: S608
+        with self._lock, self._explained():
+            found = self._db.execute(query, (self._pair, *values)).fetchall()
+        return (_row(columns) for columns in found)
+
+    def _connect(self, read_only: bool) -> sqlite3.Connection:
+        if read_only:
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+        else:
+            db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+            # Exclusive: one run at a time, and WAL without shared memory, which network file systems lack.
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise StoreError(f"{self._path}: written by a newer bcp-sync (schema {version}); use that version")
+        if version == 0 and not read_only:
+            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        elif not read_only:
+            db.executescript("BEGIN IMMEDIATE; COMMIT;")  # take the lock now, not at the first write
+        return db
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._explained():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{self._path}: {_advice(str(error))}") from None
+        except sqlite3.DatabaseError:
+            raise StoreError(
+                f"{self._path}: the correlation store is damaged; restore the file from a backup, or move it away:"
+                " the next run then finds the pairs again by marker and natural key"
+            ) from None
+
+
+def open_sqlite(path: Path, pair: str, *, read_only: bool = False) -> SqliteStore:
+    """Open (and create, unless `read_only`) the store. Raises StoreError: locked, damaged, not writable, too new."""
+    if not read_only:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path.parent}: can't be made: {error.strerror}") from None
+    return SqliteStore(path, pair, read_only=read_only)
+
+
+def _advice(problem: str) -> str:
+    if "locked" in problem or "busy" in problem:
+        return "another run has the correlation store open; wait for it to end"
+    if "unable to open" in problem:
+        return "the correlation store can't be opened; check that the folder exists and may be written to"
+    if "full" in problem:
+        return "no space is left for the correlation store; enlarge the volume"
+    if "readonly" in problem or "read-only" in problem:
+        return "the correlation store may not be written to; check the volume's mode and the file's owner"
+    return f"the correlation store failed: {problem}"
+
+
+def _values(pair: str, row: Row) -> tuple[object, ...]:
+    return (
+        pair,
+        row.type,
+        row.primary_id,
+        row.correlation_id,
+        row.secondary_id,
+        row.key,
+        row.primary_hash,
+        row.secondary_hash,
+        _pack(row.fields),
+        row.status,
+    )
+
+
+def _row(columns: Any) -> Row:
+    type_name, primary_id, shared_id, secondary_id, key, primary_hash, secondary_hash, fields, status, version = columns
+    hashes = _unpack(fields)
+    return Row(
+        type_name, primary_id, shared_id, secondary_id, key, primary_hash, secondary_hash, hashes, status, version
+    )
+
+
+def _pack(fields: FieldHashes) -> str:
+    """Equal hashes on both sides, which is the rule, are kept once."""
+    short = {name: pair[0] if pair[0] == pair[1] else list(pair) for name, pair in fields.items()}
+    return json.dumps(short, separators=(",", ":"))
+
+
+def _unpack(text: str) -> FieldHashes:
+    short = json.loads(text)
+    return {name: (pair, pair) if isinstance(pair, str) else (pair[0], pair[1]) for name, pair in short.items()}

@@ -1,0 +1,67 @@
+"""What a run knows of entities that belong together: one row per entity of the primary, kept across runs."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Status = Literal["PENDING", "ACTIVE", "INACTIVE"]
+FieldHashes = Mapping[str, tuple[str | None, str | None]]
+
+
+class StoreError(Exception):
+    """The store can't be used; nothing is written to the secondary without it. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One pair of entities.
+
+    PENDING: its create may have been sent, the secondary's ID isn't known. ACTIVE: correlated. INACTIVE: vanished from
+    the primary and put out of use; a tombstone.
+    """
+
+    type: str
+    primary_id: str
+    correlation_id: str
+    secondary_id: str | None = None
+    key: str | None = None
+    primary_hash: str | None = None  # of the content as sent: references rewritten
+    secondary_hash: str | None = None  # of the content as read back; None: not known yet
+    fields: FieldHashes = field(default_factory=dict)  # both sides' hash per field after the last write
+    status: Status = "PENDING"
+    version: int = 0
+
+
+class Store(Protocol):
+    """Rows of one pair of systems; rows of other pairs are never seen. Every method raises StoreError."""
+
+    def by_primary(self, type_name: str, primary_id: str) -> Row | None:
+        """The row of an entity of the primary."""
+
+    def by_secondary(self, type_name: str, secondary_id: str) -> Row | None:
+        """The row of an entity of the secondary."""
+
+    def rows(self, type_name: str | None = None, status: Status | None = None) -> Iterator[Row]:
+        """Rows ordered by type and primary ID."""
+
+    def count(self, type_name: str, status: Status) -> int:
+        """How many rows there are."""
+
+    def save(self, rows: Sequence[Row]) -> None:
+        """Insert or replace, in one transaction, durable on return. A secondary ID moves to the last row that names it."""
+
+    def forget(self, rows: Sequence[Row]) -> None:
+        """Delete, in one transaction."""
+
+    def find(self, text: str) -> Iterator[Row]:
+        """Rows with this primary ID, secondary ID, correlation ID or key."""
+
+    def close(self) -> None:
+        """Release the store."""
+
+
+def correlation_id(pair: str, type_name: str, primary_id: str) -> str:
+    """The ID that both entities of a pair share. Computed, so that markers outlive the loss of the store."""
+    text = f"{pair}\0{type_name}\0{primary_id}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

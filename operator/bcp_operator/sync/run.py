@@ -1,0 +1,245 @@
+"""One run from end to end: lease, login check, store, read, plan, apply, report. And a plan alone."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bcp_operator.api.run import REPORT_LIMIT_BYTES, ExitCode, RunReport, RunSystem
+from bcp_operator.systems.client import Gate, ReadOnlyClient, WritableClient
+from bcp_operator.systems.pace import Pace
+from bcp_operator.systems.transport import Transport, open_client
+
+from .apply import Applier, SecondaryDown
+from .config import ConfigError, Setup
+from .correlations.sqlite import open_sqlite
+from .correlations.store import Store, StoreError
+from .fence import ApiError, ApiServer, Fence, Held, publish_report
+from .login import refuse_when_secondary
+from .plan import Scope, Side, blocked_types, empty_listings, plan
+from .read import ListingError, Reader, read_listing
+from .report import Tally
+from .spool import Spool
+
+EXIT_CODES = {
+    "Succeeded": ExitCode.SUCCEEDED,
+    "Partial": ExitCode.PARTIAL,
+    "Held": ExitCode.HELD,
+    "Failed": ExitCode.FAILED,
+}
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """A run, with what is known of it while it goes on."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
+        self.tally = Tally()
+        self.start = datetime.now(UTC)
+        self._began = time.monotonic()
+
+    def report(self, result: str | None = None, message: str = "") -> RunReport:
+        """The report as it stands."""
+        known = result or self.tally.result(len(self.setup.chosen))
+        return self.tally.report(known, self.start, time.monotonic() - self._began, message)  # type: ignore[arg-type]
+
+
+def run(setup: Setup) -> RunReport:
+    """Sync once. Without a Lease in the configuration nothing fences the writer: the caller has asked for that.
+
+    Never raises for what goes wrong outside; the report says it. Raises ConfigError.
+    """
+    this = Run(setup)
+    fence: Fence | None = None
+    try:
+        api = ApiServer.in_cluster(os.environ) if setup.config.lease or setup.config.report else None
+        if setup.config.lease and api:
+            fence = Fence(api, setup.config.lease.namespace, setup.config.lease.name)
+            fence.acquire()
+            log.info("writer lease taken", extra={"holder": fence.identity})
+        report = asyncio.run(_bounded(this, fence))
+    except Held as held:
+        report = this.report("Held", str(held))
+    except (ApiError, StoreError, SecondaryDown) as error:
+        report = this.report("Failed", str(error))
+    except TimeoutError:
+        report = this.report("Failed", f"not done within {setup.config.limits.timeout_seconds} s; the next run goes on")
+    finally:
+        if fence is not None:
+            fence.close()
+    _publish(setup, report)
+    return report
+
+
+async def _bounded(this: Run, fence: Fence | None) -> RunReport:
+    async with asyncio.timeout(this.setup.config.limits.timeout_seconds):
+        if this.setup.config.login:
+            await refuse_when_secondary(this.setup.config.login)
+        with _store(this.setup) as store, _spool() as spool:
+            gate = fence.gate if fence else _open_gate
+            async with _systems(this.setup, gate) as (primary, secondary):
+                await read_both(this.setup, primary, secondary, spool, this.tally)
+                scope = make_plan(this.setup, store, spool, this.tally)
+                applier = Applier(
+                    scope,
+                    spool,
+                    store,
+                    secondary,
+                    readers=_readers(this.setup, "secondary"),
+                    tally=this.tally,
+                    concurrency=this.setup.config.limits.concurrency,
+                )
+                await applier.run()
+                log.info("done", extra={"reads": primary.requests, "writes": secondary.writes})
+    return this.report()
+
+
+async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None]) -> RunReport:
+    """Read both sides and plan; hands the spool with its actions to `consume`. Writes nothing anywhere.
+
+    Raises StoreError.
+    """
+    this = Run(setup)
+    with _store(setup, read_only=True) as store, _spool() as spool:
+        async with _systems(setup, _shut_gate) as (primary, secondary):
+            await read_both(setup, primary, secondary, spool, this.tally)
+        make_plan(setup, store, spool, this.tally)
+        consume(spool, this.tally)
+    return this.report()
+
+
+async def read_both(
+    setup: Setup, primary: ReadOnlyClient, secondary: ReadOnlyClient, spool: Spool, tally: Tally
+) -> None:
+    """Read every listing that the plan needs. A type whose listing fails is noted as left out."""
+    scope = _scope(setup)
+    clients: dict[Side, ReadOnlyClient] = {"primary": primary, "secondary": secondary}
+
+    async def one(side: Side, name: str) -> None:
+        began = time.monotonic()
+        try:
+            number = await read_listing(clients[side], _readers(setup, side)[name], spool, side, name)
+        except ListingError as error:
+            tally.leave_out(name, f"{side}: {error}")
+            log.error("listing failed", extra={"side": side, "type": name, "reason": str(error)})
+        else:
+            seconds = round(time.monotonic() - began, 3)
+            log.info("listing read", extra={"side": side, "type": name, "entities": number, "seconds": seconds})
+
+    async with asyncio.TaskGroup() as group:
+        for name in sorted(scope.chosen | scope.looked_up):
+            for side in clients:
+                group.create_task(one(side, name))
+
+
+def make_plan(setup: Setup, store: Store, spool: Spool, tally: Tally) -> Scope:
+    """Put every action into the spool; types that can't be planned are noted as left out."""
+    scope = _scope(setup)
+    types = scope.chosen | scope.looked_up
+    for name, reason in empty_listings(scope, spool, store, types - tally.broken.keys()).items():
+        advice = "; if it is meant to be empty, move the correlation store away"
+        tally.leave_out(name, f"EmptyListing: {reason}{advice}")
+    blocked = blocked_types(scope, tally.broken.keys())
+    for name in sorted(blocked - tally.broken.keys()):
+        tally.leave_out(name, "Blocked: a type it refers to was left out")
+    planned = 0
+    for action in plan(scope, spool, store, blocked | tally.broken.keys()):
+        planned += 1
+        if action.kind == "unchanged" and not action.unresolved:
+            tally.count(action.type, "unchanged")
+        else:
+            spool.keep(action)
+    log.info("planned", extra={"entities": planned, "leftOut": sorted(tally.broken)})
+    return scope
+
+
+def _scope(setup: Setup) -> Scope:
+    return Scope(setup.primary, setup.secondary, setup.config.pair, setup.chosen)
+
+
+def _readers(setup: Setup, side: Side) -> dict[str, Reader]:
+    own, other = (setup.primary, setup.secondary) if side == "primary" else (setup.secondary, setup.primary)
+    shared = own.types.keys() & other.types.keys()
+    return {name: Reader(own.types[name], other.types[name], setup.secondary.types[name]) for name in shared}
+
+
+@contextmanager
+def _store(setup: Setup, *, read_only: bool = False) -> Iterator[Store]:
+    path = Path(setup.config.store.sqlite.path)
+    if read_only and not path.exists():
+        path, read_only = Path(":memory:"), False  # nothing is known yet, and nothing is to be kept
+    store = open_sqlite(path, setup.config.pair, read_only=read_only)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextmanager
+def _spool() -> Iterator[Spool]:
+    spool = Spool()
+    try:
+        yield spool
+    finally:
+        spool.close()
+
+
+@asynccontextmanager
+async def _systems(setup: Setup, gate: Gate) -> AsyncIterator[tuple[ReadOnlyClient, WritableClient]]:
+    config = setup.config
+    async with AsyncExitStack() as stack:
+
+        async def transport(system: RunSystem) -> Transport:
+            try:
+                http = open_client(ca_file=system.ca_file, max_connections=config.limits.concurrency)
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"{system.ca_file}: {error}") from None
+            return await stack.enter_async_context(http)
+
+        def pace() -> Pace:
+            return Pace(config.limits.requests_per_second, config.limits.concurrency)
+
+        primary = ReadOnlyClient(
+            setup.primary,
+            tenant_id=config.primary.tenant_id,
+            endpoint=config.primary.endpoint,
+            credentials=setup.primary_credentials,
+            transport=await transport(config.primary),
+            pace=pace(),
+        )
+        secondary = WritableClient(
+            setup.secondary,
+            tenant_id=config.secondary.tenant_id,
+            endpoint=config.secondary.endpoint,
+            credentials=setup.secondary_credentials,
+            transport=await transport(config.secondary),
+            pace=pace(),
+            gate=gate,
+        )
+        yield primary, secondary
+
+
+async def _open_gate(_: float) -> None:
+    """Unfenced, as the caller asked."""
+
+
+async def _shut_gate(_: float) -> None:
+    raise Held("a plan writes nothing")
+
+
+def _publish(setup: Setup, report: RunReport) -> None:
+    """The complete report into its ConfigMap; a run that was held leaves the last one there."""
+    target = setup.config.report
+    if target is None or report.result == "Held":
+        return
+    try:
+        api = ApiServer.in_cluster(os.environ)
+        text = report.render(REPORT_LIMIT_BYTES)
+        asyncio.run(publish_report(api, setup.config.tenant.namespace, target.config_map, text))
+    except ApiError as error:
+        log.error("the report was not published", extra={"reason": str(error)})

@@ -1,0 +1,135 @@
+"""Both listings of a run, on disk: a private temporary SQLite file that vanishes with the process.
+
+Memory stays bounded however many entities there are; SQLite spills to the folder in SQLITE_TMPDIR or TMPDIR.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple
+
+from bcp_operator.systems.content import Content, canonical
+
+from .plan import Action, Head, Match, Side
+
+_SCHEMA = """
+CREATE TABLE entity (side TEXT, type TEXT, id TEXT, key TEXT, marker TEXT, inactive INTEGER, hash TEXT, body TEXT,
+  PRIMARY KEY (side, type, id)) WITHOUT ROWID;
+CREATE INDEX by_key ON entity (side, type, key);
+CREATE INDEX by_marker ON entity (side, type, marker) WHERE marker IS NOT NULL;
+CREATE TABLE pairing (type TEXT, primary_id TEXT, how TEXT, secondary_id TEXT, PRIMARY KEY (type, primary_id)) WITHOUT ROWID;
+CREATE INDEX by_claim ON pairing (type, secondary_id) WHERE secondary_id IS NOT NULL;
+CREATE TABLE action (phase INTEGER, type TEXT, id TEXT, kind TEXT, rest TEXT, PRIMARY KEY (phase, type, id, kind)) WITHOUT ROWID;
+"""
+_HEADS = "SELECT id, key, marker, inactive, hash FROM entity WHERE side = ? AND type = ?"
+
+
+class DuplicateID(Exception):
+    """A listing holds the same ID twice."""
+
+
+class Spool:
+    """What was read (Listing), what belongs together (Matches) and what is to be done, of one run."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.executescript(
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -16384;" + _SCHEMA
+        )
+
+    def close(self) -> None:
+        """Delete everything."""
+        self._db.close()
+
+    def clear(self, side: Side, type_name: str) -> None:
+        """Forget a listing, to read it anew."""
+        self._db.execute("DELETE FROM entity WHERE side = ? AND type = ?", (side, type_name))
+
+    def add(self, side: Side, type_name: str, entities: Iterable[tuple[Head, Content]]) -> None:
+        """Append to a listing. Raises DuplicateID."""
+        rows = [(side, type_name, *astuple(head), canonical(body)) for head, body in entities]
+        try:
+            self._db.execute("BEGIN")
+            self._db.executemany("INSERT INTO entity VALUES (?,?,?,?,?,?,?,?)", rows)
+        except sqlite3.IntegrityError:
+            raise DuplicateID from None
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+
+    def heads(self, side: Side, type_name: str) -> Iterator[Head]:
+        """All of a listing, without contents, ordered by ID."""
+        query = _HEADS + " ORDER BY id"
+        return (_head(row) for row in self._db.execute(query, (side, type_name)))
+
+    def head(self, side: Side, type_name: str, entity_id: str) -> Head | None:
+        """One entity, without its content."""
+        query = _HEADS + " AND id = ?"
+        row = self._db.execute(query, (side, type_name, entity_id)).fetchone()
+        return None if row is None else _head(row)
+
+    def with_key(self, side: Side, type_name: str, key: str) -> Sequence[Head]:
+        """Entities with that natural key, ordered by ID."""
+        query = _HEADS + " AND key = ? ORDER BY id"
+        return [_head(row) for row in self._db.execute(query, (side, type_name, key))]
+
+    def with_marker(self, side: Side, type_name: str, marker: str) -> Sequence[Head]:
+        """Entities that carry that correlation ID, ordered by ID."""
+        query = _HEADS + " AND marker = ? ORDER BY id"
+        return [_head(row) for row in self._db.execute(query, (side, type_name, marker))]
+
+    def body(self, side: Side, type_name: str, entity_id: str) -> Content:
+        """The content of a listed entity."""
+        query = "SELECT body FROM entity WHERE side = ? AND type = ? AND id = ?"
+        content: Content = json.loads(self._db.execute(query, (side, type_name, entity_id)).fetchone()[0])
+        return content
+
+    def count(self, side: Side, type_name: str) -> int:
+        """Length of a listing."""
+        query = "SELECT count(*) FROM entity WHERE side = ? AND type = ?"
+        return int(self._db.execute(query, (side, type_name)).fetchone()[0])
+
+    def match(self, type_name: str, primary_id: str) -> Match | None:
+        """What an entity of the primary belongs to."""
+        query = "SELECT how, secondary_id FROM pairing WHERE type = ? AND primary_id = ?"
+        row = self._db.execute(query, (type_name, primary_id)).fetchone()
+        return None if row is None else Match(*row)
+
+    def set_match(self, type_name: str, primary_id: str, match: Match) -> None:
+        """Note what an entity of the primary belongs to."""
+        row = (type_name, primary_id, match.how, match.secondary_id)
+        self._db.execute("INSERT OR REPLACE INTO pairing VALUES (?,?,?,?)", row)
+
+    def claimed(self, type_name: str, secondary_id: str) -> bool:
+        """Whether an entity of the secondary belongs to one of the primary."""
+        query = "SELECT 1 FROM pairing WHERE type = ? AND secondary_id = ?"
+        return self._db.execute(query, (type_name, secondary_id)).fetchone() is not None
+
+    def keep(self, action: Action) -> None:
+        """Note what is to be done."""
+        rest = json.dumps(
+            [action.key, action.primary_id, action.secondary_id, action.reason, action.fields, action.unresolved]
+        )
+        identity = action.primary_id or action.secondary_id
+        self._db.execute(
+            "INSERT INTO action VALUES (?,?,?,?,?)", (action.phase, action.type, identity, action.kind, rest)
+        )
+
+    def actions(self, phase: int | None = None) -> Iterator[Action]:
+        """What is to be done, in order."""
+        query = (
+            "SELECT phase, type, kind, rest FROM action WHERE (? IS NULL OR phase = ?) ORDER BY phase, type, id, kind"
+        )
+        for number, type_name, kind, rest in self._db.execute(query, (phase, phase)):
+            key, primary_id, secondary_id, reason, fields, unresolved = json.loads(rest)
+            yield Action(
+                number, type_name, kind, key, primary_id, secondary_id, reason, tuple(fields), tuple(unresolved)
+            )
+
+    def phases(self) -> list[int]:
+        """Numbers of the phases that hold anything, in order."""
+        return [number for (number,) in self._db.execute("SELECT DISTINCT phase FROM action ORDER BY phase")]
+
+
+def _head(row: tuple[str, str | None, str | None, int, str]) -> Head:
+    return Head(row[0], row[1], row[2], bool(row[3]), row[4])
