@@ -74,7 +74,7 @@ down: venv ## stop the test cluster and remove all it made
 
 .PHONY: image
 image: venv ## build the images and load them into the test cluster
-	$(PY) -m tests.cluster image
+	$(PY) -m tests.cluster images
 
 .PHONY: wheels
 wheels: venv ## the project and what its image needs, by the lock file, into wheels/
