@@ -1,4 +1,4 @@
-"""`python -m tests.cluster up | down | status | env`."""
+"""`python -m tests.cluster up | down | status | env | images`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="bring the cluster up; harmless when it is up")
     up.add_argument("--control-plane", action="store_true", help="only etcd, apiserver and controller manager")
     up.add_argument("--no-images", action="store_true", help="don't build and load the project's images")
+    commands.add_parser("images", aliases=["image"], help="build the images anew where needed and load them")
     commands.add_parser("down", help="take it down and leave nothing behind")
     status = commands.add_parser("status", help="say what runs; exit code 3 when it is down")
     status.add_argument("-o", "--output", choices=("text", "json"), default="text")
@@ -31,6 +32,8 @@ def _run(options: argparse.Namespace) -> int:
         lifecycle.up(folders, node=node, images=node and not options.no_images)
     elif options.command == "down":
         lifecycle.down(folders)
+    elif options.command in {"image", "images"}:
+        lifecycle.load_images(folders)
     elif options.command == "status":
         state = report.status(folders)
         print(json.dumps(state.as_dict(), indent=2) if options.output == "json" else report.as_text(state))

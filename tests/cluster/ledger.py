@@ -29,6 +29,7 @@ class Ledger:
         cgroup_controllers: controllers that were switched on in a cgroup v2 root and go off again.
         host_files: files outside the state folder that go away again.
         host_folders: folders outside the state folder that weren't there before the cluster.
+        images: image name -> hash of the inputs of the one that is loaded.
         transient: started by a test session, whose last user takes it down.
     """
 
@@ -40,6 +41,7 @@ class Ledger:
     cgroup_controllers: list[str] = field(default_factory=list)
     host_files: list[str] = field(default_factory=list)
     host_folders: list[str] = field(default_factory=list)
+    images: dict[str, str] = field(default_factory=dict)
     transient: bool = False
 
     def __post_init__(self) -> None:
@@ -68,6 +70,7 @@ class Ledger:
                 "cgroup_controllers": self.cgroup_controllers,
                 "host_files": self.host_files,
                 "host_folders": self.host_folders,
+                "images": self.images,
                 "transient": self.transient,
             }
             new = self.file.with_suffix(".new")
@@ -81,22 +84,26 @@ class Ledger:
 
 
 @contextmanager
-def locked(file: Path, *, shared: bool = False) -> Iterator[None]:
+def locked(file: Path, *, wait: bool = True) -> Iterator[None]:
     """Hold a lock file; the kernel frees it when the holder dies.
 
     Args:
         file: the lock file; made when missing.
-        shared: several holders may have it at once.
+        wait: wait for another holder to finish.
+
+    Raises:
+        BlockingIOError: another process holds it and `wait` is off.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
         try:
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"another up or down of this cluster is at work; waiting for it ({file})")
-            fcntl.flock(descriptor, kind)
+            if not wait:
+                raise
+            say(f"waiting for another process that is at work there ({file})")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -8,6 +8,8 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import FrameType
 
 from tests.cluster import cgroups, controlplane, hosttraces, identity, mounts, netns, packages, settings, sysctls
@@ -15,6 +17,7 @@ from tests.cluster import node as nodes
 from tests.cluster.apiclient import ApiClient
 from tests.cluster.errors import ClusterError
 from tests.cluster.folders import Folders
+from tests.cluster.images import Builder, unmount_leftovers
 from tests.cluster.jobs import Jobs, stop_leftover
 from tests.cluster.ledger import Ledger, locked
 from tests.cluster.progress import Timings, say
@@ -70,10 +73,10 @@ def up(folders: Folders, *, node: bool, images: bool, transient: bool = False) -
 
 def _up(folders: Folders, ledger: Ledger, jobs: Jobs, *, node: bool, images: bool) -> None:
     timings = Timings(folders.cache / "timings.json")
-    packages.ensure([packages.CONTROL_PLANE, *([packages.NODE] if node else [])], ledger, jobs, timings)
-    found = controlplane.fetch(folders, jobs, timings)
-    if node:
-        found |= nodes.fetch(folders, jobs, timings)
+    wanted = [packages.CONTROL_PLANE, *([packages.NODE] if node else []), *([packages.IMAGES] if images else [])]
+    packages.ensure(wanted, ledger, jobs, timings)
+    builder = Builder(folders, ledger, jobs, timings)
+    found = _fetch(folders, jobs, timings, builder if images else None, node=node)
     supervisor = Supervisor(folders, ledger)
     controlplane.prepare(folders, ledger)
     client = ApiClient(folders.pki, folders.netns)
@@ -87,6 +90,44 @@ def _up(folders: Folders, ledger: Ledger, jobs: Jobs, *, node: bool, images: boo
         nodes.start(folders, client, supervisor, found)
         nodes.wait(folders, client, supervisor)
     controlplane.wait_controllers(client, supervisor)
+    if images:
+        builder.load_all()
+
+
+def _fetch(folders: Folders, jobs: Jobs, timings: Timings, builder: Builder | None, *, node: bool) -> dict[str, Path]:
+    """Build or find all programs; the base image, which waits for the network, is made meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        base = pool.submit(builder.base) if builder else None
+        try:
+            found = controlplane.fetch(folders, jobs, timings)
+            if node:
+                found |= nodes.fetch(folders, jobs, timings)
+        except BaseException:
+            jobs.cancel()  # else the pool waits for the other thread's job
+            raise
+        if base:
+            base.result()
+        return found
+
+
+def load_images(folders: Folders) -> None:
+    """Build the project's images anew where their inputs have changed, and load them into the running cluster.
+
+    Raises:
+        ClusterError: no node runs, or a step failed.
+    """
+    with locked(folders.lock), _interruptible():
+        ledger = Ledger.load(folders)
+        if not ledger.running("containerd"):
+            raise ClusterError("no node runs that could take images: start it with `python -m tests.cluster up`")
+        jobs = Jobs(ledger, folders.logs)
+        try:
+            timings = Timings(folders.cache / "timings.json")
+            packages.ensure([packages.IMAGES], ledger, jobs, timings)
+            Builder(folders, ledger, jobs, timings).load_all()
+        except BaseException:
+            jobs.cancel()
+            raise
 
 
 def down(folders: Folders) -> None:
@@ -108,6 +149,7 @@ def _down(folders: Folders) -> None:
     packages.allow_services(ledger)
     _stop_processes(folders, ledger)
     hosttraces.remove(folders, ledger)
+    unmount_leftovers(folders)
     mounts.unmount_under(folders.state, settings.STOP_GRACE_SECONDS)
     netns.remove(folders.netns)
     with contextlib.suppress(ClusterError):  # a host without cgroups never ran a node
