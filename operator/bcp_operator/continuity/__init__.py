@@ -1,1 +1,1 @@
-"""Pure decisions about switching: no I/O, the clock is an argument."""
+"""Pure decisions about switching and scheduling: no I/O, the clock is an argument."""

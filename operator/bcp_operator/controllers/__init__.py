@@ -1,1 +1,1 @@
-"""The only room that knows Kopf: watch events in, one reconcile per key."""
+"""The only room that knows Kopf: events to queue to observe to plan to act."""

@@ -1,0 +1,74 @@
+"""The fence: when no run can write to the secondary any more."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .actions import Action, CreateLease, DeleteCronJob, DeleteRun, HoldWriter
+from .observed import FENCE_PREFIX, RUN_PREFIX, Now, Observed, WriterView
+
+LEASE_SECONDS = 15.0
+POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Open = runs may write; Waiting = fenced, but a writer may still be alive; Silent = no write is sent any more."""
+
+    state: Literal["Open", "Waiting", "Silent"]
+    wait_seconds: float = 0.0
+
+
+def holder(operation_id: str) -> str:
+    """Holder identity of the fence of an operation."""
+    return f"{FENCE_PREFIX}{operation_id}"
+
+
+def standing_holder(seen: Observed, why: str) -> str:
+    """The fence that is there already, else a new one that says why (lost, conflict)."""
+    if seen.lease is not None and seen.lease.fenced:
+        return seen.lease.holder
+    return holder(f"{why}-{seen.generation}-{seen.uid[:8]}")
+
+
+def silence(seen: Observed, now: Now) -> Silence:
+    """Judge the fence.
+
+    Silent at once when nobody held the Lease, when the holder's container has ended, or when it was proven before
+    and the fence never left; otherwise after a full lease duration on this process's own clock.
+    """
+    lease = seen.lease
+    if lease is None or not lease.fenced:
+        return Silence("Open")
+    if lease.previous_holder == "" or _ended(lease, seen) or _proven(seen):
+        return Silence("Silent")
+    since = seen.memory.fence_since_seconds
+    waited = 0.0 if since is None else now.monotonic_seconds - since
+    if waited >= LEASE_SECONDS:
+        return Silence("Silent")
+    return Silence("Waiting", min(POLL_SECONDS, LEASE_SECONDS - waited))
+
+
+def hold(seen: Observed, fence: str) -> tuple[Action, ...]:
+    """What is missing for the fence: first the Lease, then everything that could start or be a run."""
+    actions: list[Action] = []
+    if seen.lease is None:
+        actions.append(CreateLease(fence))
+    elif seen.lease.holder != fence:
+        actions.append(HoldWriter(fence))
+    return (*actions, *clear(seen))
+
+
+def clear(seen: Observed) -> tuple[Action, ...]:
+    """Delete the CronJob, so that nothing starts, and the Jobs that are active."""
+    cronjob: tuple[Action, ...] = (DeleteCronJob(),) if seen.sync.cronjob else ()
+    return (*cronjob, *(DeleteRun(run.name, run.uid) for run in seen.sync.runs if run.active))
+
+
+def _ended(lease: WriterView, seen: Observed) -> bool:
+    previous = lease.previous_holder or ""
+    pod = previous.removeprefix(RUN_PREFIX).split("/")[0]
+    return previous.startswith(RUN_PREFIX) and pod in seen.sync.terminated_writers
+
+
+def _proven(seen: Observed) -> bool:
+    return any(c.type == "SyncFenced" and c.status == "True" for c in seen.status.conditions)

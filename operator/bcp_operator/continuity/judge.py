@@ -1,0 +1,101 @@
+"""Judging a change under spec.failover: nothing to do, refused, held, or the start of an operation.
+
+Only status comes out of it: an operation is recorded before its first effect outside.
+"""
+
+import hashlib
+from datetime import timedelta
+
+from bcp_operator.api.common import System
+from bcp_operator.api.conditions import Condition
+from bcp_operator.api.tenant_status import BCPTenantStatus, Operation
+
+from . import history, operation, rules
+from .observed import Now, Observed
+from .request import Request, pending, read
+
+BOUND = timedelta(seconds=2)
+"""managedFields knows whole seconds; only a field this much older than its sighting was set while nobody looked."""
+
+
+def judge(seen: Observed, now: Now) -> BCPTenantStatus | None:
+    """The next status when spec.failover asks for something new; None when it doesn't, or can't be judged yet."""
+    if not pending(seen):
+        return None
+    request = read(seen.spec, seen.status)
+    if seen.status.settled_system is None and seen.status.operation is None:
+        return _first(seen, request, now)
+    running = seen.status.operation
+    aim = operation.target(running) if running else seen.status.settled_system
+    if request.desired == aim and (running or not _unsettled_wish(seen, request)):
+        return seen.status.model_copy(update={"request_hash": request.hash})
+    return _decide(seen, request, now)
+
+
+def _first(seen: Observed, request: Request, now: Now) -> BCPTenantStatus | None:
+    """Nothing is known of this tenant: the routes are the record of where users are."""
+    readable = [route for route in seen.routes if not route.error]
+    wish_came_later = request.desired == "Secondary" and not seen.requester.at_creation
+    if len(readable) < len(seen.routes) and not (wish_came_later and readable):
+        return None
+    shows = {route.shows for route in readable if not route.conflict}
+    found: System = "Secondary" if shows == {"Secondary"} else "Primary"
+    settled = seen.status.model_copy(update={"settled_system": found})
+    if wish_came_later and found == "Primary":
+        return _decide(seen, request, now, settled)
+    noted = settled.model_copy(update={"request_hash": request.hash})
+    return noted if request.desired == found else _held(noted, now)
+
+
+def _held(status: BCPTenantStatus, now: Now) -> BCPTenantStatus:
+    """Intent and world disagreed when they were first seen: nothing moves until spec.failover changes."""
+    flag = Condition(type="IntentConflict", status="True", reason="Held", last_transition_time=now.wall)
+    others = [c for c in status.conditions if c.type != "IntentConflict"]
+    return status.model_copy(update={"conditions": [*others, flag]})
+
+
+def _unsettled_wish(seen: Observed, request: Request) -> bool:
+    """The same side is asked for once more, and now it needs a switch: after drift, or to lift a left-over fence."""
+    if not request.newer:
+        return False
+    moved = any(route.shows not in (request.desired, "Unknown") for route in seen.routes)
+    fenced = seen.lease is not None and seen.lease.fenced
+    return moved or (fenced and request.desired == "Primary" and request.discard)
+
+
+def _decide(seen: Observed, request: Request, now: Now, base: BCPTenantStatus | None = None) -> BCPTenantStatus:
+    status = base or seen.status
+    candidate = _operation(seen, request, now)
+    reason = rules.refusal(rules.preflight(seen, request, now), request)
+    if reason:
+        refused = history.finish(candidate, "Refused", now.wall, reason)
+        return history.remember(status, refused).model_copy(update={"request_hash": request.hash})
+    if status.operation is not None:
+        replaced = history.finish(
+            status.operation, "Superseded", now.wall, f"a newer request for {request.type} came in"
+        )
+        status = history.remember(status, replaced)
+    recorded = candidate.model_copy(update={"step": "Record", "deadline": now.wall + operation.DEADLINE})
+    return status.model_copy(update={"operation": recorded, "request_hash": request.hash})
+
+
+def _operation(seen: Observed, request: Request, now: Now) -> Operation:
+    identity = f"{seen.uid}/{seen.generation}/{request.hash}"
+    known = seen.memory.request_seen if seen.memory.request_hash == request.hash else None
+    sighted = (known or now).wall
+    field_time = seen.requester.time
+    bound = field_time is not None and sighted - field_time > BOUND
+    return Operation(
+        id=hashlib.sha256(identity.encode()).hexdigest()[:12],
+        type=request.type,
+        step="Preflight",
+        generation=seen.generation,
+        requested_at=request.requested_at,
+        start_time=field_time if bound and field_time else sighted,
+        start_time_bound=bound,
+        initiator=seen.requester.name[:512],
+        initiator_verified=seen.requester.verified,
+        reason=request.reason,
+        override=sorted(request.override),
+        secondary_changes="Discard" if request.discard else "Keep",
+    )

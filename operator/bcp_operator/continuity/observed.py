@@ -1,0 +1,152 @@
+"""What was seen of one tenant, all at once: the only input of a decision beside the clock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from bcp_operator.api.common import System
+from bcp_operator.api.policy import SyncPolicySpec
+from bcp_operator.api.run import RunReport
+from bcp_operator.api.tenant import BCPTenantSpec
+from bcp_operator.api.tenant_status import ActiveSystem, BCPTenantStatus
+
+FENCE_PREFIX = "fence/"
+RUN_PREFIX = "run/"
+UNKNOWN_HOLDER = "unknown"
+"""Previous holder of a fence that somebody else set, or of a Lease that was lost: nobody knows who was writing."""
+
+
+@dataclass(frozen=True)
+class Now:
+    """One reading of both clocks: `wall` is aware UTC, `monotonic_seconds` counts in this process only."""
+
+    wall: datetime
+    monotonic_seconds: float
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in the tenant or around it that a person has to put right."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Who set spec.failover.activeSystem, and when, as far as the object itself tells."""
+
+    name: str = ""
+    verified: bool = False
+    time: datetime | None = None
+    at_creation: bool = False
+
+
+@dataclass(frozen=True)
+class WriterView:
+    """The Lease that says who may write to the secondary."""
+
+    holder: str = ""
+    previous_holder: str | None = None
+    enabled_at: datetime | None = None
+
+    @property
+    def fenced(self) -> bool:
+        """No run may take it."""
+        return self.holder.startswith(FENCE_PREFIX)
+
+
+@dataclass(frozen=True)
+class RouteView:
+    """One route as its driver saw it; `error` means that it could not be read, `conflict` that it isn't ours to change."""
+
+    name: str
+    shows: ActiveSystem
+    exists: bool = True
+    managed: bool = True
+    current: bool = True
+    conflict: str | None = None
+    error: str | None = None
+    path_preserved: bool = False
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One Job of the sync, with what its pod said when it ended."""
+
+    name: str
+    uid: str
+    created: datetime
+    active: bool
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    report: RunReport | None = None
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class SyncView:
+    """What exists of the sync. `stale` names the objects that differ from what the tenant and its policy ask for."""
+
+    cronjob: bool = False
+    stale: tuple[str, ...] = ()
+    runs: tuple[RunView, ...] = ()
+    terminated_writers: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Whether a system answers; Unknown is never a reason to block."""
+
+    result: Literal["Healthy", "Failed", "Unknown"]
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The last answer from outside: per route whether it sends users to `target`."""
+
+    target: System
+    operation_id: str
+    ok: bool
+    detail: str
+    at: Now
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What only this process knows; losing it costs time, never correctness. Times are monotonic seconds."""
+
+    request_hash: str = ""
+    request_seen: Now | None = None
+    fence_since_seconds: float | None = None
+    verified: Verified | None = None
+    verify_attempts: int = 0
+    restore_attempts: int = 0
+    route_errors: Mapping[str, str] = field(default_factory=dict)
+    route_retry_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One tenant and everything around it."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    created: datetime
+    spec: BCPTenantSpec
+    status: BCPTenantStatus
+    requester: Requester = Requester()
+    deleting: bool = False
+    finalizer: bool = False
+    refused: Problem | None = None
+    policy: SyncPolicySpec | None = None
+    sync_problem: Problem | None = None
+    lease: WriterView | None = None
+    routes: tuple[RouteView, ...] = ()
+    sync: SyncView = SyncView()
+    probe: Probe = Probe("Unknown", "not asked")
+    memory: Memory = Memory()

@@ -1,0 +1,108 @@
+"""A switch that is under way: Fence, Route, Verify, Finish. The step follows from what is seen, so any crash resumes it."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bcp_operator.api.common import System
+from bcp_operator.api.tenant_status import BCPTenantStatus, Operation, Step
+
+from . import fence, history
+from .actions import Action, ApplyRoutes, ReleaseWriter, VerifyLogin
+from .observed import Now, Observed, RouteView
+
+DEADLINE = timedelta(seconds=120)
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a switch stands: what to do now, or how long to wait; `done` when nothing is left but to record it."""
+
+    step: Step
+    actions: tuple[Action, ...] = ()
+    wait_seconds: float | None = None
+    done: bool = False
+
+
+def target(operation: Operation) -> System:
+    """The side that the operation moves users to."""
+    return "Secondary" if operation.type == "Failover" else "Primary"
+
+
+def overdue(operation: Operation, now: Now) -> bool:
+    """Past its deadline: Stalled, but it goes on, and is never reversed."""
+    return operation.deadline is not None and now.wall > operation.deadline
+
+
+def advance(seen: Observed, operation: Operation, now: Now) -> Progress:
+    """The next thing to do for this operation."""
+    if verified(seen, operation):
+        return _finish(seen, operation)
+    hold = fence.hold(seen, fence.holder(operation.id))
+    if hold:
+        return Progress("Fence", hold)
+    quiet = fence.silence(seen, now)
+    if quiet.state != "Silent":
+        return Progress("Fence", wait_seconds=quiet.wait_seconds or fence.POLL_SECONDS)
+    return _route(seen, operation, now)
+
+
+def verified(seen: Observed, operation: Operation) -> bool:
+    """Seen from outside for this operation, and every route that is ours still says so."""
+    known = seen.memory.verified
+    if known is None or known.operation_id != operation.id or not known.ok:
+        return False
+    return all(_written(route, target(operation)) for route in _ours(seen, operation))
+
+
+def complete(seen: Observed, operation: Operation, now: Now) -> BCPTenantStatus:
+    """status with the operation ended: the side is settled, the times are measured."""
+    side = target(operation)
+    known = seen.memory.verified
+    at = known.at if known is not None and known.operation_id == operation.id else now
+    foreign = [route.name for route in seen.routes if route.conflict]
+    message = f"the login URL sends users to the {side.lower()}"
+    if foreign:
+        message = f"{message}, except route {', '.join(foreign)}: a foreign redirect is on it"
+    finished = history.finish(
+        operation.model_copy(update={"step": "Finish"}),
+        "Completed",
+        at.wall,
+        message,
+        rto_seconds=history.rto_seconds(operation, seen.memory, seen.status.request_hash or "", at),
+        recovery_point_age_seconds=history.recovery_point_age_seconds(seen.status, operation.start_time),
+    )
+    settled = seen.status.model_copy(update={"operation": None, "settled_system": side})
+    return history.remember(settled, finished)
+
+
+def _finish(seen: Observed, operation: Operation) -> Progress:
+    """Unfencing comes last, after the login URL was seen on the primary."""
+    if operation.type == "Failback" and seen.lease is not None and seen.lease.fenced:
+        return Progress("Finish", (ReleaseWriter(),))
+    return Progress("Finish", done=True)
+
+
+def _route(seen: Observed, operation: Operation, now: Now) -> Progress:
+    side, ours = target(operation), _ours(seen, operation)
+    missing = tuple(route.name for route in ours if not route.error and not _written(route, side))
+    step: Step = "Route" if missing or any(route.error for route in ours) else "Verify"
+    pause = (seen.memory.route_retry_seconds or 0.0) - now.monotonic_seconds
+    if pause > 0:
+        return Progress(step, wait_seconds=pause)
+    override = "RouteOwned" in operation.override
+    apply: tuple[Action, ...] = (ApplyRoutes(side, missing, override),) if missing else ()
+    if not missing and step == "Route":
+        return Progress(step, wait_seconds=RETRY_SECONDS)
+    return Progress(step, (*apply, VerifyLogin(side, tuple(route.name for route in ours), operation.id)))
+
+
+def _ours(seen: Observed, operation: Operation) -> list[RouteView]:
+    """Routes to switch. A foreign redirect is left alone, with its route, unless that rule was overridden and it helps."""
+    passed = "RouteOwned" in operation.override
+    errors = seen.memory.route_errors
+    return [route for route in seen.routes if not route.conflict or (passed and route.name not in errors)]
+
+
+def _written(route: RouteView, side: System) -> bool:
+    return route.shows == side and route.current and not route.error

@@ -1,0 +1,68 @@
+"""plan(observed, now): the one decision. Pure; called again after every effect until nothing is left to do."""
+
+from collections.abc import Iterator
+
+from bcp_operator.api.tenant_status import BCPTenantStatus, Operation
+
+from . import assess, deletion, fence, operation, steady, transitions
+from .actions import Plan
+from .judge import judge
+from .observed import Now, Observed
+
+UNREADABLE_RETRY_SECONDS = 5.0
+STANDING_FENCE_POLL_SECONDS = 1.0
+
+
+def plan(seen: Observed, now: Now) -> Plan:
+    """Decide. The operation is in status before its first effect, so a plan that records one has no actions."""
+    if seen.deleting:
+        return deletion.plan(seen, now)
+    if seen.refused is not None:
+        return _write(seen, seen.status, now)
+    judged = judge(seen, now)
+    if judged is not None:
+        return _write(seen, judged, now, wake_seconds=0.0)
+    if seen.status.operation is not None:
+        return _advance(seen, seen.status.operation, now)
+    return _keep(seen, now)
+
+
+def _advance(seen: Observed, running: Operation, now: Now) -> Plan:
+    progress = operation.advance(seen, running, now)
+    if progress.done:
+        return _write(seen, operation.complete(seen, running, now), now, wake_seconds=0.0)
+    if progress.actions:
+        return Plan(status=seen.status, actions=progress.actions)
+    base = seen.status.model_copy(update={"operation": running.model_copy(update={"step": progress.step})})
+    return _write(seen, base, now, wake_seconds=progress.wait_seconds)
+
+
+def _keep(seen: Observed, now: Now) -> Plan:
+    todo = steady.actions(seen, now)
+    if todo:
+        return Plan(status=seen.status, actions=todo)
+    ask, pause = steady.verification(seen, now)
+    if ask is not None:
+        return Plan(status=seen.status, actions=(ask,))
+    return _write(seen, seen.status, now, wake_seconds=_soonest(pause, *_retries(seen, now)))
+
+
+def _retries(seen: Observed, now: Now) -> Iterator[float]:
+    """When to look again at what is not as it should be."""
+    if seen.status.settled_system is None or any(route.error for route in seen.routes):
+        yield UNREADABLE_RETRY_SECONDS
+    if fence.silence(seen, now).state == "Waiting":
+        yield STANDING_FENCE_POLL_SECONDS
+    pause = (seen.memory.route_retry_seconds or 0.0) - now.monotonic_seconds
+    if pause > 0:
+        yield pause
+
+
+def _soonest(*seconds: float | None) -> float | None:
+    return min((value for value in seconds if value is not None), default=None)
+
+
+def _write(seen: Observed, base: BCPTenantStatus, now: Now, wake_seconds: float | None = None) -> Plan:
+    status = assess.status(seen, base, now)
+    due = _soonest(wake_seconds, assess.next_change(seen, status, now))
+    return Plan(status=status, notes=transitions.notes(seen.status, status), wake_seconds=due)

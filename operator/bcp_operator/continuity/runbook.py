@@ -1,0 +1,77 @@
+"""Commands for a person that do a switch while the operator is down; it finishes what it finds when it is back."""
+
+import shlex
+from urllib.parse import urlsplit
+
+from bcp_operator.api import names
+from bcp_operator.api.common import LABEL_TENANT, System
+from bcp_operator.api.tenant import IngressRoute, Rfc2136Route, Route
+from bcp_operator.api.tenant_status import RunbookStep
+
+from .observed import Observed
+from .request import login_url, other
+
+REDIRECT_ANNOTATION = "nginx.ingress.kubernetes.io/temporal-redirect"
+LONGEST = 4096
+
+
+def steps(seen: Observed, side: System) -> list[RunbookStep]:
+    """The way to the other side than `side`."""
+    aim = other(side)
+    made = [_field(seen, aim)]
+    if aim == "Secondary":
+        made.append(_fence(seen))
+    routes = "\n".join(_route(seen, route, aim) for route in seen.spec.login.routes)
+    made.append(RunbookStep(title=f"Send users to the {aim.lower()}", command=routes[:LONGEST]))
+    return made
+
+
+def _field(seen: Observed, aim: System) -> RunbookStep:
+    consent = "" if aim == "Secondary" else ',"secondaryChanges":"Discard"'
+    patch = f'{{"spec":{{"failover":{{"activeSystem":"{aim}","requestedAt":"\'"$(date -u +%FT%TZ)"\'"{consent}}}}}}}'
+    command = f"kubectl -n {seen.namespace} patch bcptenant {seen.name} --type merge -p '{patch}'"
+    return RunbookStep(title="Set the field", command=command)
+
+
+def _fence(seen: Observed) -> RunbookStep:
+    kubectl = f"kubectl -n {seen.namespace}"
+    lease = names.writer_lease(seen.name)
+    commands = [
+        f'{kubectl} patch lease {lease} --type merge -p \'{{"spec":{{"holderIdentity":"fence/runbook"}}}}\'',
+        f"{kubectl} delete cronjob {names.sync_cronjob(seen.name)} --ignore-not-found --cascade=orphan",
+        f"{kubectl} delete job -l {LABEL_TENANT}={seen.name} --ignore-not-found",
+        "sleep 15 # a writer that was active stops within this time",
+    ]
+    return RunbookStep(title="Stop the sync", command="\n".join(commands))
+
+
+def _route(seen: Observed, route: Route, aim: System) -> str:
+    if route.ingress is not None:
+        return _ingress(seen, route.ingress, aim)
+    if route.rfc2136 is not None:
+        return _dns(seen, route.rfc2136, aim)
+    return f"# route {route.name}: no driver"
+
+
+def _ingress(seen: Observed, ingress: IngressRoute, aim: System) -> str:
+    base = f"kubectl -n {seen.namespace} annotate ingress {ingress.name} --overwrite"
+    if ingress.mode == "Adopted" and aim == "Primary":
+        return f"{base} {REDIRECT_ANNOTATION}-"
+    return f"{base} {shlex.quote(f'{REDIRECT_ANNOTATION}={login_url(seen.spec, aim)}')}"
+
+
+def _dns(seen: Observed, dns: Rfc2136Route, aim: System) -> str:
+    host = urlsplit(seen.spec.login.url).hostname or ""
+    to = urlsplit(login_url(seen.spec, aim)).hostname or ""
+    server, _, port = dns.server.partition(":") if not dns.server.startswith("[") else (dns.server, "", "")
+    key = "{{.data.algorithm|base64decode}}:{{.data.keyName|base64decode}}:{{.data.secret|base64decode}}"
+    secret = f"kubectl -n {seen.namespace} get secret {dns.tsig_secret_ref.name} -o go-template={shlex.quote(key)}"
+    lines = [
+        f"server {server} {port or 53}",
+        f"zone {dns.zone}",
+        f"update delete {host}. CNAME",
+        f"update add {host}. {dns.ttl_seconds} CNAME {to}.",
+        "send",
+    ]
+    text = "\\n".join(lines) + "\\n"
+    return f'printf {shlex.quote(text)} | nsupdate -y "$({secret})"'

@@ -1,0 +1,101 @@
+"""Folding sync runs into status: the last run, the recovery point, the next run."""
+
+from datetime import UTC, datetime, timedelta
+
+from bcp_operator.api import names
+from bcp_operator.api.tenant_status import LastRun, SyncStatus
+
+from . import schedule
+from .observed import Now, Observed, RunView
+
+FIRST_RUN_WINDOW = timedelta(hours=1)
+"""A run at once belongs to enabling; when status was wiped later on, the daily run is enough."""
+
+
+def fold(seen: Observed, now: Now) -> SyncStatus:
+    """status.sync as it is now. What was known stays when Jobs and pods have gone."""
+    known = seen.status.sync or SyncStatus()
+    enabled = seen.spec.sync.enabled
+    last_run = _last_run(known.last_run, seen)
+    return SyncStatus(
+        enabled_at=seen.lease.enabled_at if enabled and seen.lease else None,
+        last_success_time=_last_success(known.last_success_time, seen),
+        last_run=last_run,
+        next_sync_time=_next(seen, now),
+        held_by=held_by(seen),
+    )
+
+
+def held_by(seen: Observed) -> str | None:
+    """What keeps the sync from running: the fence, Suspended, or nothing."""
+    if seen.lease is not None and seen.lease.fenced:
+        return seen.lease.holder
+    return "Suspended" if seen.spec.sync.enabled and suspended(seen) else None
+
+
+def suspended(seen: Observed) -> bool:
+    """Suspended by the tenant or by its policy."""
+    return seen.spec.suspend or (seen.policy is not None and seen.policy.suspend)
+
+
+def first_run_due(seen: Observed, now: Now) -> datetime | None:
+    """The enabling time whose run at once has not been started; None when there is none to start."""
+    if seen.lease is None or seen.lease.enabled_at is None or suspended(seen):
+        return None
+    enabled_at = seen.lease.enabled_at
+    recorded = seen.status.sync.enabled_at if seen.status.sync else None
+    started = any(run.name == names.first_job(seen.name, enabled_at) for run in seen.sync.runs)
+    if started or recorded == enabled_at or now.wall - enabled_at > FIRST_RUN_WINDOW:
+        return None
+    return enabled_at
+
+
+def _last_run(known: LastRun | None, seen: Observed) -> LastRun | None:
+    latest = max(seen.sync.runs, key=lambda run: (run.created, run.name), default=None)
+    if latest is None or (
+        known is not None and known.name == latest.name and known.result not in ("Running", "Unknown")
+    ):
+        return _gone(known, seen)
+    return describe(latest)
+
+
+def _gone(known: LastRun | None, seen: Observed) -> LastRun | None:
+    if known is None or known.result != "Running" or any(run.name == known.name for run in seen.sync.runs):
+        return known
+    message = "its Job was deleted before it reported"
+    return known.model_copy(update={"result": "Unknown", "message": message})
+
+
+def describe(run: RunView) -> LastRun:
+    """One run for status. A run without a report is Unknown, never a success."""
+    if run.active:
+        return LastRun(name=run.name, result="Running", start_time=run.start_time)
+    if run.report is None:
+        code = "" if run.exit_code is None else f" (exit code {run.exit_code})"
+        return LastRun(
+            name=run.name, result="Unknown", start_time=run.start_time, message=f"it ended without a report{code}"
+        )
+    report = run.report
+    return LastRun(
+        name=run.name,
+        result=report.result,
+        start_time=report.start_time,
+        seconds=report.seconds,
+        counts=report.counts.model_dump(),
+        message=report.message[:1024],
+    )
+
+
+def _last_success(known: datetime | None, seen: Observed) -> datetime | None:
+    """The recovery point is the start of a successful run: what changed later may be missing."""
+    times = [run.report.start_time for run in seen.sync.runs if run.report and run.report.result == "Succeeded"]
+    return max([*times, *([known] if known else [])], default=None)
+
+
+def _next(seen: Observed, now: Now) -> datetime | None:
+    if not (seen.sync.cronjob and seen.lease and seen.lease.enabled_at and seen.spec.sync.enabled):
+        return None
+    if seen.sync_problem is not None or held_by(seen) is not None:
+        return None
+    plan = schedule.resolve(seen.spec.sync, seen.policy, seen.lease.enabled_at)
+    return schedule.next_after(plan, now.wall).astimezone(UTC)

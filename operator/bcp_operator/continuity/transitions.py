@@ -1,0 +1,79 @@
+"""Events are what changed between two statuses: one per transition, never one per retry, and none is invented."""
+
+from collections.abc import Iterable
+
+from bcp_operator.api.tenant_status import BCPTenantStatus, FinishedOperation, LastRun
+
+from .actions import Note
+
+_BECAME_TRUE = {
+    "LoginRouted": ("RouteApplied", False),
+    "LoginVerified": ("LoginVerified", False),
+    "SyncFenced": ("SyncFenced", False),
+    "IntentConflict": ("IntentConflictHeld", True),
+}
+
+
+def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
+    """The events of one status write, in the order in which things happened."""
+    return (*_ended(old, new), *_started(old, new), *_conditions(old, new), *_completed(old, new), *_run(old, new))
+
+
+def _started(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    operation = new.operation
+    if operation is None or (old.operation is not None and old.operation.id == operation.id):
+        return
+    who = f" by {operation.initiator}" if operation.initiator else ""
+    unverified = "" if operation.initiator_verified or not who else " (unverified)"
+    why = f": {operation.reason}" if operation.reason else ""
+    yield Note(f"{operation.type}Requested", f"operation {operation.id} asked for{who}{unverified}{why}", audit=True)
+    if operation.override:
+        yield Note("OverrideUsed", f"passed over {', '.join(operation.override)}{why}", warning=True, audit=True)
+
+
+def _finished_now(old: BCPTenantStatus, new: BCPTenantStatus) -> list[FinishedOperation]:
+    before = {(entry.id, entry.result) for entry in old.history}
+    return [entry for entry in reversed(new.history) if (entry.id, entry.result) not in before]
+
+
+def _ended(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    for entry in _finished_now(old, new):
+        if entry.result != "Completed":
+            text = f"operation {entry.id}: {entry.message}"
+            yield Note(f"{entry.type}{entry.result}", text, warning=True, audit=True)
+
+
+def _completed(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    for entry in _finished_now(old, new):
+        if entry.result == "Completed":
+            bound = "at most " if entry.start_time_bound else ""
+            age = entry.recovery_point_age_seconds
+            point = "no recovery point" if age is None else f"recovery point {age:.0f} s old"
+            text = f"operation {entry.id}: {entry.message}; {bound}{entry.rto_seconds} s, {point}"
+            yield Note(f"{entry.type}Completed", text, audit=True)
+
+
+def _conditions(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    before = {c.type: c for c in old.conditions}
+    for condition in new.conditions:
+        earlier = before.get(condition.type)
+        if condition.type not in _BECAME_TRUE or condition.status != "True":
+            continue
+        if earlier is None or earlier.status != "True":
+            reason, warning = _BECAME_TRUE[condition.type]
+            yield Note(reason, condition.message, warning, audit=True)
+
+
+def _run(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    run = new.sync.last_run if new.sync else None
+    before = old.sync.last_run if old.sync else None
+    if run is None or run.result == "Running" or (before and (before.name, before.result) == (run.name, run.result)):
+        return
+    yield _describe(run)
+
+
+def _describe(run: LastRun) -> Note:
+    counts = ", ".join(f"{count} {action}" for action, count in run.counts.items() if count)
+    text = ": ".join(part for part in (run.name, run.message or counts) if part)
+    reasons = {"Succeeded": "SyncSucceeded", "Partial": "SyncPartial", "Held": "SyncHeld"}
+    return Note(reasons.get(run.result, "SyncFailed"), text, warning=run.result not in ("Succeeded", "Held"))

@@ -1,0 +1,374 @@
+"""Manifests of everything a sync needs, built from a tenant and its policy. Pure: nothing here talks to a cluster.
+
+Secrets, profiles and CA bundles are mounted as optional: a missing one is then something that the run reports in
+words, instead of a pod that hangs in ContainerCreating without saying why.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from bcp_operator.api import names
+from bcp_operator.api.common import GROUP
+from bcp_operator.api.policy import SyncPolicySpec
+from bcp_operator.api.run import (
+    AuthoritativeServer,
+    ExitCode,
+    ObjectName,
+    RunConfig,
+    RunLimits,
+    RunLogin,
+    RunReportTarget,
+    RunSqlite,
+    RunStore,
+    RunSystem,
+    pair_id,
+)
+from bcp_operator.api.tenant import BCPTenantSpec, SystemSpec
+
+from .kinds import CRONJOB, TENANT
+
+Manifest = dict[str, Any]
+
+ANNOTATION_HASH = f"{GROUP}/hash"
+"""Hash of everything that was applied, so that a run's whole set of objects is compared by looking at one of them."""
+
+USER_ID = 65532
+RUN_FOLDER = "/etc/bcp"
+CA_FOLDER = "/etc/bcp/ca"
+CREDENTIALS_FOLDER = "/run/bcp"
+STATE_FOLDER = "/var/lib/bcp"
+TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+TOKEN_SECONDS = 3600
+STARTING_DEADLINE_SECONDS = 600
+"""A missed run is made up for within this time only, so that unsuspending starts nothing."""
+JOB_TTL_SECONDS = 604800
+GRACE_SECONDS = 5
+DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The tenant that the objects belong to."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    def reference(self) -> Manifest:
+        """ownerReference: the garbage collector deletes what carries it together with the tenant."""
+        return {
+            "apiVersion": TENANT.api_version,
+            "kind": TENANT.kind,
+            "name": self.name,
+            "uid": self.uid,
+            "controller": True,
+            "blockOwnerDeletion": False,
+        }
+
+
+@dataclass(frozen=True)
+class Image:
+    """Image of the sync pod and its pull policy."""
+
+    name: str
+    pull_policy: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When the CronJob runs: five cron fields, an IANA zone, and the longest a run may take in seconds."""
+
+    cron: str
+    time_zone: str
+    suspend: bool
+    timeout_seconds: int
+
+
+@dataclass(frozen=True)
+class SyncObjects:
+    """What a sync needs in the cluster, beside its Lease."""
+
+    run_configmap: Manifest
+    report_configmap: Manifest
+    claim: Manifest
+    cronjob: Manifest
+
+
+def build(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timing: Timing, image: Image) -> SyncObjects:
+    """All objects of one tenant's sync."""
+    config = run_config(owner, spec, policy, timing.timeout_seconds)
+    text = yaml.safe_dump(config.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=False)
+    configmap = _object(owner, "v1", "ConfigMap", names.run_configmap(owner.name)) | {"data": {names.RUN_KEY: text}}
+    cronjob = _cronjob(owner, spec, policy, timing, image)
+    digest = hashlib.sha256(json.dumps([configmap, cronjob], sort_keys=True).encode()).hexdigest()[:32]
+    cronjob["metadata"]["annotations"] = {ANNOTATION_HASH: digest}
+    return SyncObjects(
+        run_configmap=configmap,
+        report_configmap=_object(owner, "v1", "ConfigMap", names.report_configmap(owner.name)),
+        claim=_claim(owner, spec),
+        cronjob=cronjob,
+    )
+
+
+def run_config(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timeout_seconds: int) -> RunConfig:
+    """run.yaml of a tenant."""
+    primary, secondary = _system(spec.primary, "primary"), _system(spec.secondary, "secondary")
+    custom = policy.mode == "Custom"
+    return RunConfig(
+        tenant=ObjectName(namespace=owner.namespace, name=owner.name),
+        pair=pair_id(primary, secondary),
+        primary=primary,
+        secondary=secondary,
+        entities=[entity.type for entity in policy.entities] if custom and policy.entities else None,
+        exclude=policy.exclude if custom and not policy.entities else None,
+        limits=RunLimits(
+            requests_per_second=policy.limits.requests_per_second,
+            concurrency=policy.limits.concurrency,
+            timeout_seconds=timeout_seconds,
+        ),
+        store=RunStore(sqlite=RunSqlite(path=f"{STATE_FOLDER}/correlations.db")),
+        login=_login(spec),
+        lease=ObjectName(namespace=owner.namespace, name=names.writer_lease(owner.name)),
+        report=RunReportTarget(config_map=names.report_configmap(owner.name)),
+    )
+
+
+def first_job(cronjob: Manifest, tenant: str, enabled_at: datetime) -> Manifest:
+    """The run at once: the live CronJob's own template under a name made from the enabling time."""
+    template = cronjob["spec"]["jobTemplate"]
+    metadata = template.get("metadata") or {}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "namespace": cronjob["metadata"]["namespace"],
+            "name": names.first_job(tenant, enabled_at),
+            "labels": metadata.get("labels") or {},
+            "annotations": {"cronjob.kubernetes.io/instantiate": "manual"},
+            "ownerReferences": [
+                {
+                    "apiVersion": CRONJOB.api_version,
+                    "kind": CRONJOB.kind,
+                    "name": cronjob["metadata"]["name"],
+                    "uid": cronjob["metadata"]["uid"],
+                    "controller": True,
+                    "blockOwnerDeletion": False,
+                }
+            ],
+        },
+        "spec": template["spec"],
+    }
+
+
+def matches(live: Manifest | None, wanted: Manifest) -> bool:
+    """Whether a live object carries everything that is wanted; what the API server or others added doesn't count."""
+    return live is not None and _within(wanted, live)
+
+
+def _within(wanted: Any, live: Any) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(live, dict) and all(
+            key == "resources" or (_within(value, live[key]) if key in live else value in (None, False, "", {}, []))
+            for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        same_length = isinstance(live, list) and len(live) == len(wanted)
+        return same_length and all(_within(one, other) for one, other in zip(wanted, live, strict=True))
+    return bool(wanted == live)
+
+
+def _object(owner: Owner, api_version: str, kind: str, name: str) -> Manifest:
+    return {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {
+            "namespace": owner.namespace,
+            "name": name,
+            "labels": names.labels(owner.name),
+            "ownerReferences": [owner.reference()],
+        },
+    }
+
+
+def _claim(owner: Owner, spec: BCPTenantSpec) -> Manifest:
+    """No ownerReference: correlations outlive the tenant object."""
+    sqlite = spec.sync.store.sqlite
+    claim: Manifest = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {
+            "namespace": owner.namespace,
+            "name": names.correlations_claim(owner.name),
+            "labels": names.labels(owner.name),
+        },
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": sqlite.size}}},
+    }
+    if sqlite.storage_class_name is not None:
+        claim["spec"]["storageClassName"] = sqlite.storage_class_name
+    return claim
+
+
+def _cronjob(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timing: Timing, image: Image) -> Manifest:
+    labels = names.labels(owner.name)
+    job = {
+        "backoffLimit": 1,
+        "activeDeadlineSeconds": timing.timeout_seconds,
+        "ttlSecondsAfterFinished": JOB_TTL_SECONDS,
+        # Trying again at once helps after a crash, not after these.
+        "podFailurePolicy": {
+            "rules": [
+                {
+                    "action": "FailJob",
+                    "onExitCodes": {
+                        "containerName": names.SYNC_CONTAINER,
+                        "operator": "In",
+                        "values": sorted([ExitCode.CONFIG, ExitCode.PARTIAL, ExitCode.HELD]),
+                    },
+                }
+            ]
+        },
+        "template": {"metadata": {"labels": labels}, "spec": _pod(owner, spec, policy, image)},
+    }
+    cronjob = _object(owner, "batch/v1", "CronJob", names.sync_cronjob(owner.name))
+    cronjob["spec"] = {
+        "schedule": timing.cron,
+        "timeZone": timing.time_zone,
+        "suspend": timing.suspend,
+        "concurrencyPolicy": "Forbid",
+        "startingDeadlineSeconds": STARTING_DEADLINE_SECONDS,
+        "successfulJobsHistoryLimit": 1,
+        "failedJobsHistoryLimit": 3,
+        "jobTemplate": {"metadata": {"labels": labels}, "spec": job},
+    }
+    return cronjob
+
+
+def _pod(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, image: Image) -> Manifest:
+    volumes = _volumes(owner, spec)
+    pod: Manifest = {
+        "serviceAccountName": names.SYNC_SERVICE_ACCOUNT,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [
+            {
+                "name": names.SYNC_CONTAINER,
+                "image": image.name,
+                "imagePullPolicy": image.pull_policy,
+                "command": ["bcp-sync", "run", "--config", f"{RUN_FOLDER}/{names.RUN_KEY}"],
+                "resources": policy.job.resources or DEFAULT_RESOURCES,
+                "terminationMessagePolicy": "File",
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": [mount for mount, _ in volumes],
+            }
+        ],
+        "volumes": [volume for _, volume in volumes],
+    }
+    optional = {
+        "nodeSelector": policy.job.node_selector,
+        "tolerations": policy.job.tolerations,
+        "priorityClassName": policy.job.priority_class_name,
+    }
+    return pod | {key: value for key, value in optional.items() if value}
+
+
+def _volumes(owner: Owner, spec: BCPTenantSpec) -> list[tuple[Manifest, Manifest]]:
+    """Each volume with its mount."""
+    run = {"configMap": {"name": names.run_configmap(owner.name), "items": [_item(names.RUN_KEY, names.RUN_KEY)]}}
+    profiles = sorted({spec.primary.profile, spec.secondary.profile})
+    sources = [run, *map(_profile, profiles), *_bundles(spec)]
+    return [
+        _volume("run", {"projected": {"sources": sources}}, RUN_FOLDER),
+        _volume("primary", _secret(spec.primary), f"{CREDENTIALS_FOLDER}/primary"),
+        _volume("secondary", _secret(spec.secondary), f"{CREDENTIALS_FOLDER}/secondary"),
+        _volume("api-access", {"projected": {"sources": _api_access()}}, TOKEN_FOLDER),
+        _volume("state", {"persistentVolumeClaim": {"claimName": names.correlations_claim(owner.name)}}, STATE_FOLDER),
+        _volume("tmp", {"emptyDir": {}}, "/tmp"),  # noqa: S108 - inside the pod
+    ]
+
+
+def _bundles(spec: BCPTenantSpec) -> list[Manifest]:
+    """CA bundles, each below its own folder in the run's configuration."""
+    refs = {"primary": spec.primary.ca_ref, "secondary": spec.secondary.ca_ref, "login": spec.login.ca_ref}
+    return [
+        {"configMap": {"name": ref.name, "items": [_item(ref.key, f"ca/{name}/{ref.key}")], "optional": True}}
+        for name, ref in refs.items()
+        if ref is not None
+    ]
+
+
+def _volume(name: str, source: Manifest, path: str) -> tuple[Manifest, Manifest]:
+    mount: Manifest = {"name": name, "mountPath": path}
+    if name not in ("state", "tmp"):
+        mount |= {"readOnly": True}
+    return mount, {"name": name} | source
+
+
+def _profile(name: str) -> Manifest:
+    """Built-in profiles win by name in the run itself; a ConfigMap of that name then only lies there."""
+    items = [_item(names.PROFILE_KEY, f"profiles/{name}.yaml")]
+    return {"configMap": {"name": name, "items": items, "optional": True}}
+
+
+def _secret(system: SystemSpec) -> Manifest:
+    return {"secret": {"secretName": system.credentials_secret_ref.name, "optional": True, "defaultMode": 0o440}}
+
+
+def _api_access() -> list[Manifest]:
+    namespace = {"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}
+    return [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [_item("ca.crt", "ca.crt")]}},
+        {"downwardAPI": {"items": [namespace]}},
+    ]
+
+
+def _item(key: str, path: str) -> Manifest:
+    return {"key": key, "path": path}
+
+
+def _system(system: SystemSpec, side: str) -> RunSystem:
+    return RunSystem(
+        profile=system.profile,
+        tenant_id=system.tenant_id,
+        endpoint=system.endpoint,
+        insecure=system.insecure,
+        ca_file=f"{CA_FOLDER}/{side}/{system.ca_ref.key}" if system.ca_ref else None,
+        credentials_dir=f"{CREDENTIALS_FOLDER}/{side}",
+    )
+
+
+def _login(spec: BCPTenantSpec) -> RunLogin:
+    login = spec.login
+    host = urlsplit(login.url).hostname or login.url
+    return RunLogin(
+        url=login.url,
+        connect_to=login.connect_to,
+        ca_file=f"{CA_FOLDER}/login/{login.ca_ref.key}" if login.ca_ref else None,
+        primary_login_url=spec.primary.login_url,
+        secondary_login_url=spec.secondary.login_url,
+        dns=[
+            AuthoritativeServer(server=route.rfc2136.server, name=host)
+            for route in login.routes
+            if route.rfc2136 is not None
+        ],
+    )
