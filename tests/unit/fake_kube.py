@@ -156,11 +156,12 @@ class FakeKube(Kube):
     async def apply(self, kind: Kind, obj: Object, *, force: bool = False) -> Object:
         key = self._enter("apply", kind, obj["metadata"]["namespace"], obj["metadata"]["name"])
         manager = (self.field_manager, "Apply", "")
-        wanted_version = obj["metadata"].get("resourceVersion")
+        wanted_version, wanted_uid = obj["metadata"].get("resourceVersion"), obj["metadata"].get("uid")
+        if wanted_version and not wanted_uid:
+            raise Invalid("Unconditional", f"applying {kind.kind} {key[2]} by version but without uid")
+        if wanted_uid and self.world.objects.get(key, {"metadata": {"uid": ""}})["metadata"]["uid"] != wanted_uid:
+            raise Conflict("Conflict", f'uid mismatch: {kind.plural} "{key[2]}" is another object or gone')
         if key not in self.world.objects:
-            if wanted_version:
-                # What the real one answers: a resourceVersion says that the object must be there.
-                raise Conflict("Conflict", f'{kind.plural} "{key[2]}" not found, and a resourceVersion was given')
             self._insert(key, copy.deepcopy(obj))
             self.world.owners[key] = {manager: set(dict(_leaves(_without_server_fields(obj))))}
             return self._wrote("apply", key)

@@ -18,13 +18,14 @@ def configmap(namespace: str, name: str = "thing", **data: str) -> Object:
     return {"metadata": {"namespace": namespace, "name": name}, "data": data}
 
 
-def ingress(namespace: str, annotations: dict[str, str], *, version: str | None = None, whole: bool = True) -> Object:
+def ingress(namespace: str, annotations: dict[str, str], *, seen: Object | None = None, whole: bool = True) -> Object:
     metadata: Object = {"namespace": namespace, "name": "login", "annotations": annotations}
-    if version:
-        metadata["resourceVersion"] = version
+    if seen is not None:
+        metadata |= {key: seen["metadata"][key] for key in ("uid", "resourceVersion")}
     backend = {"service": {"name": "login", "port": {"number": 80}}}
     path = {"path": "/", "pathType": "Prefix", "backend": backend}
-    spec = {"ingressClassName": "nginx", "rules": [{"host": "login.acme.test", "http": {"paths": [path]}}]}
+    # A class that no controller serves: one that did would write the status between two steps of a case.
+    spec = {"ingressClassName": "nobody", "rules": [{"host": "login.acme.test", "http": {"paths": [path]}}]}
     return {"metadata": metadata} | ({"spec": spec} if whole else {})
 
 
@@ -165,26 +166,34 @@ async def case_apply_creates_and_repeats_without_a_write(ours: Kube, theirs: Kub
 
 
 async def case_apply_is_compare_and_swap(ours: Kube, theirs: Kube, namespace: str) -> None:
-    made = await ours.apply(INGRESS, ingress(namespace, {KEY: "https://one.test/"}))
-    stale = made["metadata"]["resourceVersion"]
-    newer = await ours.apply(INGRESS, ingress(namespace, {KEY: "https://two.test/"}, version=stale))
+    stale = await ours.apply(INGRESS, ingress(namespace, {KEY: "https://one.test/"}))
+    newer = await ours.apply(INGRESS, ingress(namespace, {KEY: "https://two.test/"}, seen=stale))
     assert newer["metadata"]["annotations"][KEY] == "https://two.test/"
     assert newer["metadata"]["generation"] == 1
     with pytest.raises(Conflict) as refused:
-        await ours.apply(INGRESS, ingress(namespace, {KEY: "https://three.test/"}, version=stale))
+        await ours.apply(INGRESS, ingress(namespace, {KEY: "https://three.test/"}, seen=stale))
     assert not isinstance(refused.value, FieldConflict)
     with pytest.raises(Conflict):
-        await ours.apply(INGRESS, ingress(namespace, {KEY: "https://three.test/"}, version=stale), force=True)
+        await ours.apply(INGRESS, ingress(namespace, {KEY: "https://three.test/"}, seen=stale), force=True)
 
 
-async def case_apply_with_a_version_of_nothing(ours: Kube, theirs: Kube, namespace: str) -> None:
+async def case_apply_does_not_bring_back_what_is_gone(ours: Kube, theirs: Kube, namespace: str) -> None:
     made = await ours.apply(INGRESS, ingress(namespace, {KEY: "https://one.test/"}))
     assert await ours.delete(INGRESS, namespace, "login")
-    with pytest.raises((Conflict, NotFound)):
-        await ours.apply(
-            INGRESS, ingress(namespace, {KEY: "https://one.test/"}, version=made["metadata"]["resourceVersion"])
-        )
+    with pytest.raises(Conflict):
+        await ours.apply(INGRESS, ingress(namespace, {KEY: "https://one.test/"}, seen=made))
     assert await ours.get(INGRESS, namespace, "login") is None
+    await ours.apply(INGRESS, ingress(namespace, {KEY: "https://two.test/"}))
+    with pytest.raises(Conflict):
+        await ours.apply(INGRESS, ingress(namespace, {KEY: "https://one.test/"}, seen=made), force=True)
+
+
+async def case_apply_by_version_needs_the_uid(ours: Kube, theirs: Kube, namespace: str) -> None:
+    made = await ours.apply(INGRESS, ingress(namespace, {KEY: "https://one.test/"}))
+    body = ingress(namespace, {KEY: "https://one.test/"}, seen=made)
+    del body["metadata"]["uid"]
+    with pytest.raises(Invalid):
+        await ours.apply(INGRESS, body)
 
 
 async def case_apply_names_the_other_owner(ours: Kube, theirs: Kube, namespace: str) -> None:

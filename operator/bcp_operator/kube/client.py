@@ -132,8 +132,11 @@ class Kube:
         """Apply the fields in obj as our field manager (bcp-operator), creating the object when it is missing.
 
         With metadata.resourceVersion in obj the object must exist and still have it: raises Conflict otherwise.
+        metadata.uid has to go with it, because an apply with a resourceVersion alone creates a missing object.
         Raises FieldConflict when another manager holds one of the fields with another value and force is off.
         """
+        if obj["metadata"].get("resourceVersion") and not obj["metadata"].get("uid"):
+            raise Invalid("Unconditional", f"applying {kind.kind} {obj['metadata']['name']} by version but without uid")
         path = _path(kind, obj["metadata"]["namespace"], obj["metadata"]["name"])
         return await self._send(
             "patch",
@@ -149,18 +152,20 @@ class Kube:
     ) -> Object:
         """Replace the status as a whole; raises Conflict unless the object still has this resourceVersion.
 
-        Sent as PUT of the status subresource (RBAC verb update), because a merge patch cannot drop keys that it
-        does not name. The API server takes nothing but the status from it.
+        A JSON patch of the status subresource (RBAC verb patch): a merge patch can't drop keys that it does not name,
+        and a PUT would take the labels and annotations of some kinds along. Setting the resourceVersion, instead of
+        testing it, is what makes the API server answer 409.
         """
-        body = _typed(
-            kind,
-            {
-                "metadata": {"namespace": namespace, "name": name, "resourceVersion": resource_version},
-                "status": status,
-            },
+        return await self._send(
+            "patch",
+            _path(kind, namespace, name) + "/status",
+            body=[
+                {"op": "replace", "path": "/metadata/resourceVersion", "value": resource_version},
+                {"op": "add", "path": "/status", "value": status},
+            ],
+            content_type="application/json-patch+json",
+            field_manager=self._field_manager,
         )
-        path = _path(kind, namespace, name) + "/status"
-        return await self._send("put", path, body=body, field_manager=self._field_manager)
 
     async def patch_metadata(
         self,

@@ -134,14 +134,12 @@ class WriterLease:
 
     async def set_sync_enabled_at(self, seen: WriterState, moment: datetime | None) -> WriterState:
         """Keep (None: forget) the minute at which sync was enabled. Raises Conflict when a run renewed meanwhile."""
-        patched = await self._kube.patch_metadata(
-            LEASE,
-            self._namespace,
-            self._name,
-            resource_version=seen.resource_version,
-            annotations={ANNOTATION_SYNC_ENABLED_AT: None if moment is None else moment.isoformat()},
-        )
-        return _state(patched)
+        annotations = {**(seen.obj["metadata"].get("annotations") or {})}
+        annotations.pop(ANNOTATION_SYNC_ENABLED_AT, None)
+        if moment is not None:
+            annotations[ANNOTATION_SYNC_ENABLED_AT] = moment.isoformat()
+        metadata = seen.obj["metadata"] | {"annotations": annotations}
+        return _state(await self._kube.replace(LEASE, seen.obj | {"metadata": metadata}))
 
     async def _swap(self, seen: WriterState, holder: str, previous: str | None) -> WriterState:
         old = seen.obj

@@ -29,7 +29,8 @@ ANNOTATION_SHOWS = f"{GROUP}/shows"
 """Side that a Managed Ingress was written for: still true after the login URL of that side was edited."""
 
 BACKEND_NAME = "bcp-operator-redirect"
-"""Service that the schema wants beside the redirect. It need not exist: the redirect answers first."""
+"""Service that the schema wants beside the redirect. It need not exist, the redirect answers first (tried on Traefik
+3.7); a backend that is a resource, or a rule without paths, gives a 404 there."""
 
 ASK_TIMEOUT_SECONDS = 2.0
 
@@ -57,10 +58,11 @@ class _IngressDriver:
     def _seen(self, found: Object) -> Observation:
         raise NotImplementedError
 
-    def _body(self, version: str | None, annotations: dict[str, str] | None = None, **parts: Any) -> Object:
+    def _body(self, seen: Object | None, annotations: dict[str, str] | None = None, **parts: Any) -> Object:
+        """What to apply, on the condition that the object is the one that was seen and still as it was."""
         metadata: Object = {"namespace": self._context.tenant_namespace, "name": self._route.name}
-        if version is not None:
-            metadata["resourceVersion"] = version
+        if seen is not None:
+            metadata |= {key: seen["metadata"][key] for key in ("uid", "resourceVersion")}
         if annotations:
             metadata["annotations"] = annotations
         metadata |= parts.pop("metadata", {})
@@ -151,11 +153,9 @@ class ManagedIngress(_IngressDriver):
         if seen.in_place == target.system:
             return
         self._check(target)
-        version = seen.resource_version
-        if not seen.exists:
-            version = await self._create()
+        found = seen.state if seen.exists else await self._create()
         # The object is ours as a whole, so a field that somebody patched by hand is set right: force.
-        await self._write(self._kube.apply(INGRESS, self._wanted(target, version), force=True))
+        await self._write(self._kube.apply(INGRESS, self._wanted(target, found), force=True))
 
     async def restore(self, seen: Observation) -> None:
         """See Driver.restore: our Ingress stays, and shows the primary."""
@@ -170,18 +170,17 @@ class ManagedIngress(_IngressDriver):
         side = self._side_of(answer.location) if answer.status in (301, 302, 303, 307, 308) else None
         return Verification(side == target.system, side or "Unknown", answer.detail)
 
-    async def _create(self) -> str:
+    async def _create(self) -> Object:
         """Make the object without class and redirect, as no controller serves it, and only if there is none.
 
         Server-side apply alone can't say "only if absent": a stale leader could overwrite what its successor made.
         """
         body = self._body(None, metadata={"labels": self._labels()}, spec={"rules": self._rules()})
-        made = await self._write(self._kube.create(INGRESS, body))
-        return str(made["metadata"]["resourceVersion"])
+        return await self._write(self._kube.create(INGRESS, body))
 
-    def _wanted(self, target: Target, version: str | None) -> Object:
+    def _wanted(self, target: Target, found: Object | None) -> Object:
         annotations = {self._dialect.redirect_key: target.login_url, ANNOTATION_SHOWS: target.system}
-        return self._body(version, annotations, metadata={"labels": self._labels()}, spec=self._spec())
+        return self._body(found, annotations, metadata={"labels": self._labels()}, spec=self._spec())
 
     def _labels(self) -> dict[str, str]:
         return labels(self._context.tenant_name, COMPONENT_ROUTE)
@@ -265,7 +264,7 @@ class AdoptedIngress(_IngressDriver):
             return
         self._check(target)
         annotations = {_dialect_of(seen.state).redirect_key: target.login_url}
-        body = self._body(seen.resource_version, annotations)
+        body = self._body(seen.state, annotations)
         # Our own older value may have been set in our name by kubectl (runbook): that is no conflict with ourselves.
         force = override or seen.ours
         await self._write(self._kube.apply(INGRESS, body, force=force))
@@ -288,7 +287,7 @@ class AdoptedIngress(_IngressDriver):
 
     async def _withdraw(self, seen: Observation) -> None:
         """Apply nothing: what only we own goes. A key that a hand set beside us (runbook) has to be removed by name."""
-        left = await self._write(self._kube.apply(INGRESS, self._body(seen.resource_version)))
+        left = await self._write(self._kube.apply(INGRESS, self._body(seen.state)))
         key = _dialect_of(seen.state).redirect_key
         owners = owners_of(left, key)
         if not owners or not all(owner.is_ours or owner.is_by_hand for owner in owners):
