@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bcp_operator.kube.client import CONFIGMAP, INGRESS, LEASE, Kind, Kube
+from bcp_operator.kube.client import CONFIGMAP, EVENT, INGRESS, LEASE, Kind, Kube
 from bcp_operator.kube.errors import Forbidden, KubeError, NotFound, Unavailable
+from bcp_operator.kube.events import Events
 
 from tests.cluster import Cluster
 from tests.unit.kube_contract import CASES, Case
@@ -127,3 +128,13 @@ async def _until_refused(kube: Kube, namespace: str) -> str:
             except Forbidden as error:
                 return error.reason
             await asyncio.sleep(0.1)
+
+
+async def test_events_are_accepted(ours: Kube, namespace: str) -> None:
+    regarding = await ours.create(CONFIGMAP, {"metadata": {"namespace": namespace, "name": "thing"}})
+    for _ in range(2):
+        events = Events(ours, "pod-1")
+        events.emit(regarding, "SomethingHappened", "x" * 2000, type_="Warning")
+        await events.close()
+    found = [event for event in await ours.list(EVENT, namespace) if event["reason"] == "SomethingHappened"]
+    assert [(event["regarding"]["name"], event["type"]) for event in found] == [("thing", "Warning")]

@@ -24,6 +24,7 @@ __all__ = [
     "LostLease",
     "WriterLease",
     "WriterState",
+    "state_of",
 ]
 
 FENCE_PREFIX = "fence/"
@@ -73,7 +74,7 @@ class WriterLease:
     async def read(self) -> WriterState | None:
         """What it says now; None when it does not exist."""
         lease = await self._kube.get(LEASE, self._namespace, self._name)
-        return None if lease is None else _state(lease)
+        return None if lease is None else state_of(lease)
 
     async def ensure(
         self,
@@ -100,7 +101,7 @@ class WriterLease:
         if fenced_as is not None:
             spec |= {"holderIdentity": FENCE_PREFIX + fenced_as, "acquireTime": now, "renewTime": now}
         try:
-            return _state(await self._kube.create(LEASE, {"metadata": metadata, "spec": spec}))
+            return state_of(await self._kube.create(LEASE, {"metadata": metadata, "spec": spec}))
         except AlreadyExists:
             found = await self.read()
             if found is None:
@@ -139,7 +140,7 @@ class WriterLease:
         if moment is not None:
             annotations[ANNOTATION_SYNC_ENABLED_AT] = moment.isoformat()
         metadata = seen.obj["metadata"] | {"annotations": annotations}
-        return _state(await self._kube.replace(LEASE, seen.obj | {"metadata": metadata}))
+        return state_of(await self._kube.replace(LEASE, seen.obj | {"metadata": metadata}))
 
     async def _swap(self, seen: WriterState, holder: str, previous: str | None) -> WriterState:
         old = seen.obj
@@ -157,10 +158,12 @@ class WriterLease:
             "renewTime": now,
         }
         new = old | {"metadata": old["metadata"] | {"annotations": annotations}, "spec": spec}
-        return _state(await self._kube.replace(LEASE, new))
+        return state_of(await self._kube.replace(LEASE, new))
 
 
-def _state(lease: Object) -> WriterState:
+def state_of(lease: Object) -> WriterState:
+    """What a Lease object says."""
+    """What a Lease object says, however it was come by (read, listed, watched)."""
     metadata = lease["metadata"]
     annotations = metadata.get("annotations") or {}
     return WriterState(
