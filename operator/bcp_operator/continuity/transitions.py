@@ -61,7 +61,13 @@ def _conditions(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
             continue
         if earlier is None or earlier.status != "True":
             reason, warning = _BECAME_TRUE[condition.type]
-            yield Note(reason, condition.message, warning, audit=True)
+            yield Note(reason, f"{condition.message}{_during(old, new)}", warning, audit=True)
+
+
+def _during(old: BCPTenantStatus, new: BCPTenantStatus) -> str:
+    """Which operation, so that the same event of the next switch is another one."""
+    operation = new.operation or old.operation
+    return f" (operation {operation.id})" if operation else ""
 
 
 def _run(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:

@@ -30,6 +30,7 @@ class Config:
     health_port: int
     log_format: str
     log_level: str
+    requester_stamped: bool
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Config:
@@ -44,6 +45,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         health_port=flags.health_port,
         log_format=flags.log_format,
         log_level=flags.log_level,
+        requester_stamped=_flag(flags.requester_stamped),
     )
 
 
@@ -64,6 +66,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--insecure-hosts", "INSECURE_HOSTS", "", "hosts that may be used without TLS, comma separated")
     add("--sync-image", "BCP_SYNC_IMAGE", "", "image of the sync pods (required)")
     add("--sync-image-pull-policy", "BCP_SYNC_IMAGE_PULL_POLICY", "IfNotPresent", ", ".join(PULL_POLICIES))
+    add("--requester-stamped", "REQUESTER_STAMPED", "false", "true: admission stamps who asked and refuses forgeries")
     parser.add_argument("--health-port", type=int, default=8080, help="port of /livez and /readyz; 0 = none (8080)")
     parser.add_argument("--log-format", choices=["text", "json"], default="text", help="for people or for machines")
     parser.add_argument("--log-level", choices=["debug", "info", "warning"], default="info", help="least level logged")
@@ -88,6 +91,12 @@ def _own_namespace(text: str) -> str:
     if not _NAMESPACE.fullmatch(text):
         raise ConfigError("the operator's own namespace is not known: set --namespace or $POD_NAMESPACE")
     return text
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false", ""):
+        raise ConfigError(f"--requester-stamped is {text!r}: use true or false")
+    return text.lower() == "true"
 
 
 def _image(name: str, pull_policy: str) -> Image:

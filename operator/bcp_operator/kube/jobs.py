@@ -99,6 +99,11 @@ class SyncObjects:
     claim: Manifest
     cronjob: Manifest
 
+    @property
+    def digest(self) -> str:
+        """Hash over everything that a change of tenant or policy may change."""
+        return str(self.cronjob["metadata"]["annotations"][ANNOTATION_HASH])
+
 
 def build(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timing: Timing, image: Image) -> SyncObjects:
     """All objects of one tenant's sync."""

@@ -1,0 +1,155 @@
+"""The life of one replica: connect, stand by, lead, and end at once when the Lease or the watches are lost."""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from typing import Any
+
+import kopf
+
+from bcp_operator.api import names
+from bcp_operator.kube.client import Kube
+from bcp_operator.kube.errors import KubeError, Unavailable
+from bcp_operator.kube.events import Events
+from bcp_operator.kube.leader import LeaderElector, LostLease
+from bcp_operator.routes.drivers import build
+
+from . import health
+from .act import Actor
+from .cache import Cache
+from .config import Config, ConfigError
+from .observe import Observer, Surroundings
+from .policies import PolicyReconciler
+from .queue import Key, Queue
+from .tenants import TenantReconciler
+from .watches import KINDS, Watches, settings
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 2.0
+
+
+async def run(config: Config) -> int:
+    """Run until told to stop (0), or until this process can't do its work any more (1): a restart is cheap."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        kube = await stack.enter_async_context(Kube.connect())
+        elector = LeaderElector(kube, config.namespace, names.LEADER_LEASE, config.identity)
+        vitals = health.Health(elector)
+        beat = asyncio.create_task(vitals.beat())
+        stack.callback(beat.cancel)
+        if config.health_port:
+            runner = await health.serve(vitals, config.health_port)
+            stack.push_async_callback(runner.cleanup)
+        if not await _unless(stop, _stand_by(kube, elector)):
+            log.info("stopped while standing by")
+            return 0
+        try:
+            return await _lead(config, kube, elector, vitals)
+        finally:
+            await elector.release()
+
+
+async def _stand_by(kube: Kube, elector: LeaderElector) -> None:
+    """Check that the cluster serves our kinds, then wait for the Lease."""
+    while True:
+        try:
+            served = await kube.discover(KINDS)
+        except Unavailable as error:
+            log.warning("waiting for the Kubernetes API: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+            continue
+        missing = sorted(kind.plural for kind in set(KINDS) - served)
+        if missing:
+            raise ConfigError(f"the cluster does not serve {', '.join(missing)}: install the CRDs (crds/) first")
+        break
+    log.info("standing by")
+    await elector.acquire()
+
+
+async def _lead(config: Config, kube: Kube, elector: LeaderElector, vitals: health.Health) -> int:
+    """Lead until a signal, or until one of the parts ends."""
+    queue, watches, events = _assemble(config, kube, elector)
+    parts = [
+        asyncio.create_task(elector.hold(), name="lease"),
+        asyncio.create_task(queue.run(), name="queue"),
+        asyncio.create_task(vitals.canary(kube, config.namespace, names.LEADER_LEASE), name="canary"),
+        asyncio.create_task(_watch(config, watches), name="watches"),
+    ]
+    try:
+        ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        return max(_verdict(task) for task in ended)
+    finally:
+        for part in parts:
+            part.cancel()
+        await asyncio.gather(*parts, return_exceptions=True)
+        await events.close()
+
+
+def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue, Watches, Events]:
+    cache = Cache()
+    events = Events(kube, config.identity)
+    actor = Actor(kube, cache, elector.assert_leader)
+    observer = Observer(kube, cache, Surroundings(config.hosts, config.sync_image, config.requester_stamped, build))
+    tenants = TenantReconciler(kube, cache, observer, actor, events)
+    policies = PolicyReconciler(kube, cache, actor)
+
+    async def work(key: Key) -> float | None:
+        return await (tenants if key.kind == "tenant" else policies).reconcile(key)
+
+    queue = Queue(work)
+    return queue, Watches(cache, queue, tenants, policies), events
+
+
+async def _watch(config: Config, watches: Watches) -> None:
+    """Embed Kopf. It replaces our signal handlers, and returns when a signal comes."""
+    registry = watches.registry()
+
+    @kopf.on.login(registry=registry)
+    def login(**kwargs: Any) -> Any:
+        in_cluster = "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ
+        way = kopf.login_with_service_account if in_cluster else kopf.login_with_kubeconfig
+        return way(**kwargs)
+
+    log.info("watching %s", ", ".join(config.watch_namespaces))
+    await kopf.operator(
+        registry=registry, settings=settings(), namespaces=config.watch_namespaces, standalone=True, clusterwide=False
+    )
+
+
+def _verdict(task: asyncio.Task[None]) -> int:
+    """0 for a clean stop; else say what ended this replica."""
+    if task.cancelled():
+        return 0
+    error = task.exception()
+    if error is None:
+        log.info("stopping: asked to")
+        return 0
+    causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+    for cause in causes:
+        if isinstance(cause, LostLease | KubeError):
+            log.error("ending: %s", cause)
+        else:
+            log.error("ending: %s: %s", task.get_name(), cause, exc_info=cause)
+    return 1
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+    """Do the work unless the stop comes first; True when it was done."""
+    waiting = asyncio.create_task(stop.wait())
+    working = asyncio.create_task(work)
+    try:
+        await asyncio.wait((waiting, working), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            await working
+            return not stop.is_set()
+        return False
+    finally:
+        for task in (waiting, working):
+            task.cancel()
+        await asyncio.gather(waiting, working, return_exceptions=True)

@@ -1,0 +1,148 @@
+"""Kopf brings the events; they only fill the cache and name what to reconcile."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import kopf
+
+from bcp_operator.api.common import GROUP, LABEL_TENANT
+from bcp_operator.kube.client import CRONJOB, INGRESS, JOB, LEASE, POD, POLICY, TENANT, Kind, Object
+
+from . import jobs
+from .cache import Cache, tenant_of
+from .policies import PolicyReconciler, policy_of
+from .queue import Key, Queue
+from .state import now
+from .tenants import TenantReconciler
+
+KINDS = (TENANT, POLICY, CRONJOB, JOB, POD, LEASE, INGRESS)
+LABELLED = (CRONJOB, JOB, POD, LEASE)
+"""Only objects of ours are watched of these kinds. An Adopted Ingress carries no label, so all Ingresses are."""
+
+POLICY_SETTLE_SECONDS = 1.0
+"""A policy counts its tenants; a crowd of them arriving is one write."""
+MAX_REMEMBERED_PODS = 20
+
+
+class Backoffs(Iterable[float]):
+    """Pauses in seconds between attempts at the API server: growing, jittered, and without end.
+
+    Iterated anew by Kopf for every request. An operator that is needed in an outage must outlast it.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        """A fresh sequence."""
+        pause = 0.2
+        while True:
+            yield pause * (0.75 + 0.5 * (now().monotonic_seconds % 1.0))
+            pause = min(15.0, pause * 2)
+
+
+def settings() -> kopf.OperatorSettings:
+    """Kopf without anything that writes, and with watches that notice their own death."""
+    made = kopf.OperatorSettings()
+    made.persistence.finalizer = f"{GROUP}/kopf"
+    made.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=f"kopf.{GROUP}")
+    made.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=f"kopf.{GROUP}", key="last-handled")
+    made.networking.connect_timeout, made.networking.request_timeout = 5, 30
+    made.networking.error_backoffs = Backoffs()
+    made.watching.server_timeout, made.watching.client_timeout = 300, 330
+    made.watching.chunk_size = 500
+    made.queueing.worker_limit, made.queueing.idle_timeout = 200, 0.05
+    made.posting.enabled = False
+    made.peering.standalone = True
+    made.scanning.disabled = True
+    for kind in LABELLED:
+        made.watching.label_selectors[kind.group, kind.version, kind.plural] = LABEL_TENANT
+    return made
+
+
+class Watches:
+    """Turns events into cached objects and keys in the queue."""
+
+    def __init__(self, cache: Cache, queue: Queue, tenants: TenantReconciler, policies: PolicyReconciler) -> None:
+        self._cache = cache
+        self._queue = queue
+        self._tenants = tenants
+        self._policies = policies
+        self._ingresses: dict[tuple[str, str], set[str]] = defaultdict(set)
+
+    def registry(self) -> kopf.OperatorRegistry:
+        """One plain event handler per kind: no finalizers, no annotations, no status."""
+        made = kopf.OperatorRegistry()
+        for kind in KINDS:
+            kopf.on.event(kind.group, kind.version, kind.plural, registry=made, id=kind.plural)(self._handler(kind))
+        return made
+
+    def take(self, kind: Kind, change: str | None, obj: Object) -> None:
+        """One event: change is ADDED, MODIFIED, DELETED, or None for what was there at the start."""
+        if change == "DELETED":
+            self._cache.drop(kind, obj)
+        else:
+            self._cache.put(kind, obj)
+        namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+        if kind == TENANT:
+            self._tenant(change, obj)
+        elif kind == POLICY:
+            self._policy(namespace, name)
+        elif kind == INGRESS:
+            for tenant in {*self._ingresses[namespace, name], tenant_of(obj)} - {""}:
+                self._queue.add(Key("tenant", namespace, tenant))
+        else:
+            self._owned(kind, obj)
+
+    def _handler(self, kind: Kind) -> Any:
+        async def handle(event: Any, **_: Any) -> None:
+            self.take(kind, event["type"], event["object"])
+
+        return handle
+
+    def _sighted(self, obj: Object) -> None:
+        """Note when a generation was seen first, before anything else happens to it: the clock of a request."""
+        metadata = obj["metadata"]
+        key = Key("tenant", metadata["namespace"], metadata["name"])
+        self._tenants.states[key].sighted(metadata.get("generation", 1), now())
+
+    def _tenant(self, change: str | None, obj: Object) -> None:
+        metadata = obj["metadata"]
+        key = Key("tenant", metadata["namespace"], metadata["name"])
+        for name in _ingress_names(obj):
+            self._ingresses[key.namespace, name].add(key.name)
+        policy = policy_of(obj)
+        if policy is not None:
+            self._queue.wake(Key("policy", key.namespace, policy), POLICY_SETTLE_SECONDS)
+        if change == "DELETED":
+            self._tenants.forget(key)
+            self._queue.forget(key)
+            return
+        self._sighted(obj)
+        self._queue.add(key, urgent=_switching(obj))
+
+    def _policy(self, namespace: str, name: str) -> None:
+        self._queue.add(Key("policy", namespace, name))
+        for tenant in self._policies.tenants_of(namespace, name):
+            self._queue.add(Key("tenant", namespace, tenant))
+
+    def _owned(self, kind: Kind, obj: Object) -> None:
+        key = Key("tenant", obj["metadata"]["namespace"], tenant_of(obj))
+        if not key.name:
+            return
+        if kind == POD and key in self._tenants.states:
+            pods = self._tenants.states[key].terminated_pods
+            pods |= jobs.terminated([obj])
+            while len(pods) > MAX_REMEMBERED_PODS:
+                pods.pop()
+        self._queue.add(key)
+
+
+def _ingress_names(tenant: Object) -> list[str]:
+    routes = ((tenant.get("spec") or {}).get("login") or {}).get("routes") or []
+    return [str(route["ingress"]["name"]) for route in routes if route.get("ingress")]
+
+
+def _switching(tenant: Object) -> bool:
+    """A request or an operation goes before everything else. Cheap, and wrong only in the order of work."""
+    status = tenant.get("status") or {}
+    wanted = ((tenant.get("spec") or {}).get("failover") or {}).get("activeSystem", "Primary")
+    return bool(status.get("operation")) or wanted != status.get("settledSystem", "Primary")
