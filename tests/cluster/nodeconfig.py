@@ -52,15 +52,18 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 
 
 def cni(folders: Folders) -> str:
-    """Return the pod network: a bridge, with the default route that Service addresses need."""
-    bridge: dict[str, Any] = {"type": "bridge", "bridge": "pods0", "isGateway": True, "ipMasq": False}
-    bridge["ipam"] = {
+    """Return the pod network: every pod behind its own routed link.
+
+    Routed, not bridged: on a bridge the answers of Services pass kube-proxy by, unless the host has br_netfilter.
+    """
+    link: dict[str, Any] = {"type": "ptp", "ipMasq": False}
+    link["ipam"] = {
         "type": "host-local",
         "dataDir": str(folders.state / "ipam"),
         "ranges": [[{"subnet": settings.POD_CIDR}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
+        "routes": [{"dst": "0.0.0.0/0"}],  # else pods can't reach Service addresses
     }
-    return json.dumps({"cniVersion": "0.4.0", "name": "lab", "plugins": [bridge, {"type": "loopback"}]}, indent=1)
+    return json.dumps({"cniVersion": "0.4.0", "name": "lab", "plugins": [link, {"type": "loopback"}]}, indent=1)
 
 
 def kubelet(folders: Folders, cgroup: str) -> dict[str, Any]:

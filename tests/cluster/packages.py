@@ -17,7 +17,7 @@ CONTROL_PLANE: Final = {"nsenter": "util-linux", "umount": "mount", "ip": "iprou
 NODE: Final = {
     "containerd": "containerd",
     "runc": "runc",
-    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "/usr/lib/cni/ptp": "containernetworking-plugins",
     "nft": "nftables",
     "conntrack": "conntrack",
 }
