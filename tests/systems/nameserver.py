@@ -68,7 +68,7 @@ def start_bind(
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             deadline = time.monotonic() + 20
-            while "running" not in (text := (folder / "named.log").read_text()):
+            while "all zones loaded" not in (text := (folder / "named.log").read_text()):
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise AssertionError(f"named did not start:\n{text[-2000:]}")
                 time.sleep(0.05)
