@@ -203,8 +203,7 @@ class Fence:
                 if await self._put(http, lease, self.identity, transition=True):
                     return
                 watched = None
-            else:
-                await asyncio.sleep(0.5)
+            await asyncio.sleep(0.5)
 
     async def _get(self, http: Transport) -> dict[str, Any]:
         try:
@@ -219,6 +218,11 @@ class Fence:
         try:
             if await self._put(http, self._lease, self.identity):
                 return True
+        except ApiError as error:
+            if error.status not in (403, 422):  # admission refuses a fenced lease, too
+                log.warning("the writer lease was not renewed", extra={"reason": str(error)})
+                return False
+        try:
             lease = await self._get(http)  # somebody wrote: an annotation, or the fence
             holder = (lease.get("spec") or {}).get("holderIdentity") or ""
             if holder != self.identity:
