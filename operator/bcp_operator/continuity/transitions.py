@@ -7,11 +7,12 @@ from bcp_operator.api.tenant_status import BCPTenantStatus, FinishedOperation, L
 from .actions import Note
 
 _BECAME_TRUE = {
+    "IntentConflict": ("IntentConflictHeld", True),
+    "SyncFenced": ("SyncFenced", False),
     "LoginRouted": ("RouteApplied", False),
     "LoginVerified": ("LoginVerified", False),
-    "SyncFenced": ("SyncFenced", False),
-    "IntentConflict": ("IntentConflictHeld", True),
 }
+"""Conditions whose turning True is an event, in the order of a switch."""
 
 
 def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
@@ -54,14 +55,11 @@ def _completed(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
 
 
 def _conditions(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
-    before = {c.type: c for c in old.conditions}
-    for condition in new.conditions:
-        earlier = before.get(condition.type)
-        if condition.type not in _BECAME_TRUE or condition.status != "True":
-            continue
-        if earlier is None or earlier.status != "True":
-            reason, warning = _BECAME_TRUE[condition.type]
-            yield Note(reason, f"{condition.message}{_during(old, new)}", warning, audit=True)
+    was_true = {c.type for c in old.conditions if c.status == "True"}
+    now_true = {c.type: c for c in new.conditions if c.status == "True"}
+    for kind, (reason, warning) in _BECAME_TRUE.items():
+        if kind in now_true and kind not in was_true:
+            yield Note(reason, f"{now_true[kind].message}{_during(old, new)}", warning, audit=True)
 
 
 def _during(old: BCPTenantStatus, new: BCPTenantStatus) -> str:

@@ -13,6 +13,8 @@ from .errors import Unavailable, from_status
 __all__ = ["watch_object"]
 
 ESTABLISH_SECONDS = 10.0
+STREAM_SECONDS = 240
+"""The server ends the stream after this time; the caller opens another one."""
 
 
 async def watch_object(
@@ -23,13 +25,20 @@ async def watch_object(
     Ends when the server ends the stream; raises KubeError when it can't be opened or says nothing for
     `silence_seconds`.
     """
-    params = [("watch", "true"), ("fieldSelector", f"metadata.name={name}")]
+    params = [
+        ("watch", "true"),
+        ("fieldSelector", f"metadata.name={name}"),
+        ("timeoutSeconds", str(STREAM_SECONDS)),
+    ]
     try:
         async with asyncio.timeout(ESTABLISH_SECONDS):
-            response = await kube._dynamic.request(
-                "get", _path(kind, namespace), serialize=False, query_params=params, _request_timeout=(10, None)
+            stream = await kube._dynamic.request(
+                "get",
+                _path(kind, namespace),
+                serialize=False,
+                query_params=params,
+                _request_timeout=STREAM_SECONDS + ESTABLISH_SECONDS,
             )
-        stream = response.response
         try:
             while True:
                 async with asyncio.timeout(silence_seconds):
