@@ -44,6 +44,10 @@ class Buildah:
         """Whether the storage holds an image."""
         return self.ask("inspect", "--type", "image", "--format", "{{.FromImageID}}", image) is not None
 
+    def forget_containers(self) -> None:
+        """Remove the working containers that interrupted builds left; the caller holds the images lock."""
+        self.ask("rm", "--all")
+
     def build(self, name: str, image: str, dockerfile: Path, context: Path, arguments: dict[str, str]) -> None:
         """Build an image from a Dockerfile without asking any registry."""
         options = [f"--build-arg={key}={value}" for key, value in arguments.items()]

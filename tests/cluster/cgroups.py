@@ -63,17 +63,28 @@ def folder_name(instance: str) -> str:
     return f"bcp-operator-{instance}"
 
 
-def create(layout: Layout, instance: str) -> list[str]:
-    """Make the instance's cgroup; return the v2 controllers that had to be switched on at the root."""
-    switched_on: list[str] = []
-    if layout.version == 2:
+def missing_controllers(layout: Layout) -> list[str]:
+    """Return the controllers that a version 2 root doesn't hand down yet."""
+    if layout.version == 1:
+        return []
+    control = layout.hierarchies[0] / "cgroup.subtree_control"
+    return sorted(set(_NEEDED) - set(control.read_text().split()))
+
+
+def create(layout: Layout, instance: str) -> None:
+    """Make the instance's cgroup, in version 2 with the controllers that kubelet needs handed down to it."""
+    if missing := missing_controllers(layout):
         control = layout.hierarchies[0] / "cgroup.subtree_control"
-        switched_on = sorted(set(_NEEDED) - set(control.read_text().split()))
-        if switched_on:
-            control.write_text(" ".join(f"+{name}" for name in switched_on))
+        control.write_text(" ".join(f"+{name}" for name in missing))
     for hierarchy in layout.hierarchies:
         (hierarchy / folder_name(instance)).mkdir(exist_ok=True)
-    return switched_on
+
+
+def switch_off(layout: Layout, controllers: list[str]) -> None:
+    """Take back controllers that a version 2 root didn't hand down before."""
+    if layout.version == 2 and controllers:
+        control = layout.hierarchies[0] / "cgroup.subtree_control"
+        control.write_text(" ".join(f"-{name}" for name in controllers))
 
 
 def members(layout: Layout, instance: str) -> list[ProcessId]:
@@ -83,8 +94,8 @@ def members(layout: Layout, instance: str) -> list[ProcessId]:
     return [identity for identity in found if identity is not None]
 
 
-def remove(layout: Layout, instance: str, switched_on: list[str], seconds: float) -> None:
-    """Remove the instance's cgroup and switch off the controllers that `create` switched on.
+def remove(layout: Layout, instance: str, seconds: float) -> None:
+    """Remove the instance's cgroup.
 
     Raises:
         ClusterError: something in it is still busy at the deadline.
@@ -94,9 +105,6 @@ def remove(layout: Layout, instance: str, switched_on: list[str], seconds: float
         if time.monotonic() >= deadline:
             raise ClusterError(f"these cgroups are still busy: {', '.join(map(str, left[:5]))}")
         time.sleep(0.05)
-    if layout.version == 2 and switched_on:
-        control = layout.hierarchies[0] / "cgroup.subtree_control"
-        control.write_text(" ".join(f"-{name}" for name in switched_on))
 
 
 def _folders(layout: Layout, instance: str) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import yaml
@@ -27,8 +26,7 @@ CONTROL_PLANE = ("forwarder", "etcd", "kube-apiserver", "kube-controller-manager
 
 def fetch(folders: Folders, jobs: Jobs, timings: Timings) -> dict[str, Path]:
     """Build or find the control plane's programs and the command line tools; return folder by name."""
-    with ThreadPoolExecutor(2) as pool:
-        kubectl = pool.submit(tools.ensure, tools.KUBECTL, folders.cache, jobs, timings)
+    with jobs.alongside(lambda: tools.ensure(tools.KUBECTL, folders.cache, jobs, timings)) as kubectl:
         found = {
             program.folder: binaries.ensure(program, folders.cache, jobs, timings)
             for program in binaries.CONTROL_PLANE_PROGRAMS
@@ -48,8 +46,8 @@ def prepare(folders: Folders, ledger: Ledger) -> None:
     for client in ("admin", "controller-manager", "scheduler", "kubelet", "proxy"):
         kubeconfig.write(folders.config / f"{client}.kubeconfig", inside, folders.pki, client)
     if not ledger.forwards:
-        ledger.forwards = _free_ports()
-        ledger.save()
+        with ledger.changing():
+            ledger.forwards = _free_ports()
     kubeconfig.write(folders.kubeconfig, host_server(ledger), folders.pki, "admin")
 
 

@@ -11,10 +11,11 @@ from typing import Final
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.folders import Folders
-from tests.cluster.ledger import Ledger
 
 KUBELET: Final = Path("/var/lib/kubelet")  # the device plugins' socket is always there, whatever --root-dir says
 POD_LOG_LINKS: Final = Path("/var/log/containers")
+_RUNC: Final = Path("/run/containerd/runc/k8s.io")
+FOLDERS: Final = (KUBELET, POD_LOG_LINKS, Path("/run/containerd"))
 
 
 def refuse_real_node(kubelet: Path = KUBELET) -> None:
@@ -38,20 +39,12 @@ def refuse_real_node(kubelet: Path = KUBELET) -> None:
         )
 
 
-def remember(ledger: Ledger) -> None:
-    """Note which of the folders don't exist yet; called before kubelet ever runs."""
-    if not ledger.processes.get("kubelet"):
-        ledger.host_folders = [str(folder) for folder in (KUBELET, POD_LOG_LINKS) if not folder.exists()]
-        ledger.save()
-
-
-def remove(folders: Folders, ledger: Ledger, pod_log_links: Path = POD_LOG_LINKS) -> None:
-    """Remove our links, sockets, and the folders that weren't there before."""
+def remove(folders: Folders, pod_log_links: Path = POD_LOG_LINKS) -> None:
+    """Remove the links to an instance's pod logs, the sockets of its containers' shims, and runc's records of them."""
     if pod_log_links.is_dir():
         for link in pod_log_links.iterdir():
             if link.is_symlink() and str(link.readlink()).startswith(f"{folders.state}/"):
                 link.unlink()
     for file in (folders.state / "containerd").glob("state/io.containerd.runtime.v2.task/*/*/address"):
         Path(file.read_text().strip().removeprefix("unix://")).unlink(missing_ok=True)
-    for name in ledger.host_folders:
-        shutil.rmtree(name, ignore_errors=True)
+        shutil.rmtree(_RUNC / file.parent.name, ignore_errors=True)

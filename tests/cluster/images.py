@@ -93,38 +93,44 @@ class Builder:
         with locked(lock(self._folders)):
             return base.ensure(Buildah(self._folders, self._jobs), self._jobs, self._timings)
 
-    def ensure(self, image: Image) -> tuple[Path, str]:
-        """Return an image's archive and key, building it when its inputs have changed.
-
-        Raises:
-            ClusterError: a step failed.
-        """
-        with locked(lock(self._folders)):
-            builder = Buildah(self._folders, self._jobs)
-            base_image = base.ensure(builder, self._jobs, self._timings)
-            requirements = image.requirements.read_text()
-            key = input_key(image, base_image, requirements)
-            archive = self._folders.cache / "images" / f"{image.short}-{key}.tar"
-            if not archive.exists():
-                with self._timings.measured(f"image-{image.short}", f"building {image.name}", "about 1 min"):
-                    self._build(image, builder, base_image, requirements, archive)
-            return archive, key
-
     def load_all(self) -> None:
         """Load every image of the project into the cluster."""
         for image in IMAGES:
             self.load(image)
 
     def load(self, image: Image) -> bool:
-        """Load an image into the cluster unless this very one is there; return whether it was loaded."""
-        archive, key = self.ensure(image)
-        if self._ledger.images.get(image.name) == key:
-            return False
-        with self._timings.measured(f"load-{image.short}", f"loading {image.name}", "about 10 s"):
-            self._jobs.run(f"load-{image.short}", [*ctr(self._folders), "images", "import", str(archive)])
-        self._ledger.images[image.name] = key
-        self._ledger.save()
+        """Build an image if its inputs have changed, and load it into the cluster unless this very one is there.
+
+        The images lock is held throughout: another instance may be about to replace the archive.
+
+        Returns:
+            Whether it was loaded.
+
+        Raises:
+            ClusterError: a step failed.
+        """
+        with locked(lock(self._folders)):
+            archive, key = self._ensure(image)
+            if self._ledger.images.get(image.name) == key:
+                return False
+            with self._timings.measured(f"load-{image.short}", f"loading {image.name}", "about 10 s"):
+                self._jobs.run(f"load-{image.short}", [*ctr(self._folders), "images", "import", str(archive)])
+        with self._ledger.changing():
+            self._ledger.images[image.name] = key
         return True
+
+    def _ensure(self, image: Image) -> tuple[Path, str]:
+        """Return an image's archive and the hash of its inputs, building it when they have changed."""
+        builder = Buildah(self._folders, self._jobs)
+        base_image = base.ensure(builder, self._jobs, self._timings)
+        requirements = image.requirements.read_text()
+        key = input_key(image, base_image, requirements)
+        archive = self._folders.cache / "images" / f"{image.short}-{key}.tar"
+        if not archive.exists():
+            with self._timings.measured(f"image-{image.short}", f"building {image.name}", "about 1 min"):
+                builder.forget_containers()
+                self._build(image, builder, base_image, requirements, archive)
+        return archive, key
 
     def _build(self, image: Image, builder: Buildah, base_image: str, requirements: str, archive: Path) -> None:
         context = builder.work / image.short

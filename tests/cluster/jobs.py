@@ -6,12 +6,17 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.identity import ProcessId, all_pids, session_of, stop, wait_gone
 from tests.cluster.ledger import Ledger
+
+T = TypeVar("T")
 
 _OUTPUT_TAIL_LINES = 25
 
@@ -67,8 +72,8 @@ class Jobs:
             process.communicate(None if input_text is None else input_text.encode())
         with self._guard:
             self._running.discard(process)
-        self._ledger.jobs.pop(name, None)
-        self._ledger.save()
+        with self._ledger.changing():
+            self._ledger.jobs.pop(name, None)
         if process.returncode != 0:
             raise ClusterError(
                 f"{name} failed ({' '.join(argv[:6])}): exit code {process.returncode}; the end of {log}:\n{tail(log)}"
@@ -81,11 +86,22 @@ class Jobs:
             for process in self._running:
                 kill_session(process.pid)
 
+    @contextmanager
+    def alongside(self, action: Callable[[], T]) -> Iterator[Future[T]]:
+        """Run an action in a thread beside a block; when the block fails, the jobs of both are killed."""
+        with ThreadPoolExecutor(1) as pool:
+            future = pool.submit(action)
+            try:
+                yield future
+            except BaseException:
+                self.cancel()  # else the pool would wait for the other thread's job
+                raise
+
     def _record(self, name: str, pid: int) -> None:
         identity = ProcessId.of(pid)
         if identity is not None:
-            self._ledger.jobs[name] = identity
-            self._ledger.save()
+            with self._ledger.changing():
+                self._ledger.jobs[name] = identity
 
 
 def tail(log: Path, lines: int = _OUTPUT_TAIL_LINES) -> str:

@@ -24,11 +24,8 @@ class Ledger:
     Attributes:
         processes: component name -> process; components live until `down`.
         jobs: step name -> leader of a session (a build, an apt-get) that must not outlive an interrupted `up`.
-        sysctls: name -> value the host had before the cluster changed it.
         forwards: name -> port on 127.0.0.1 of the host.
-        cgroup_controllers: controllers that were switched on in a cgroup v2 root and go off again.
         host_files: files outside the state folder that go away again.
-        host_folders: folders outside the state folder that weren't there before the cluster.
         images: image name -> hash of the inputs of the one that is loaded.
         transient: started by a test session, whose last user takes it down.
     """
@@ -36,16 +33,13 @@ class Ledger:
     file: Path
     processes: dict[str, ProcessId] = field(default_factory=dict)
     jobs: dict[str, ProcessId] = field(default_factory=dict)
-    sysctls: dict[str, str] = field(default_factory=dict)
     forwards: dict[str, int] = field(default_factory=dict)
-    cgroup_controllers: list[str] = field(default_factory=list)
     host_files: list[str] = field(default_factory=list)
-    host_folders: list[str] = field(default_factory=list)
     images: dict[str, str] = field(default_factory=dict)
     transient: bool = False
 
     def __post_init__(self) -> None:
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()
 
     @classmethod
     def load(cls, folders: Folders) -> Ledger:
@@ -57,19 +51,22 @@ class Ledger:
             return cls(file)
         for name in ("processes", "jobs"):
             content[name] = {key: ProcessId(**value) for key, value in content[name].items()}
-        return cls(file, **content)
+        known = {name: content[name] for name in cls.__dataclass_fields__ if name in content}
+        return cls(file, **known)
 
-    def save(self) -> None:
-        """Write the ledger so that a crash leaves either the old or the new one."""
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Hold the ledger for a block that changes it, and write it at the end.
+
+        A crash leaves either the old or the new one on disk.
+        """
         with self._guard:
+            yield
             content: dict[str, Any] = {
                 "processes": {name: asdict(process) for name, process in self.processes.items()},
                 "jobs": {name: asdict(process) for name, process in self.jobs.items()},
-                "sysctls": self.sysctls,
                 "forwards": self.forwards,
-                "cgroup_controllers": self.cgroup_controllers,
                 "host_files": self.host_files,
-                "host_folders": self.host_folders,
                 "images": self.images,
                 "transient": self.transient,
             }

@@ -8,11 +8,10 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 
-from tests.cluster import cgroups, controlplane, hosttraces, identity, mounts, netns, packages, settings, sysctls
+from tests.cluster import cgroups, controlplane, hoststate, hosttraces, identity, mounts, netns, packages, settings
 from tests.cluster import node as nodes
 from tests.cluster.apiclient import ApiClient
 from tests.cluster.errors import ClusterError
@@ -58,8 +57,8 @@ def up(folders: Folders, *, node: bool, images: bool, transient: bool = False) -
         fresh = not folders.state.exists()
         folders.state.mkdir(parents=True, exist_ok=True)
         ledger = Ledger.load(folders)
-        ledger.transient = transient if fresh else ledger.transient and transient
-        ledger.save()
+        with ledger.changing():
+            ledger.transient = transient if fresh else ledger.transient and transient
         jobs = Jobs(ledger, folders.logs)
         try:
             _up(folders, ledger, jobs, node=node, images=images)
@@ -82,7 +81,7 @@ def _up(folders: Folders, ledger: Ledger, jobs: Jobs, *, node: bool, images: boo
     client = ApiClient(folders.pki, folders.netns)
     controlplane.start_early(folders, ledger, supervisor, found)
     if node:
-        nodes.prepare(folders, ledger)
+        nodes.prepare(folders)
         nodes.start_containerd(folders, supervisor, found, jobs)
     controlplane.wait_apiserver(client, supervisor)
     controlplane.start_controllers(folders, supervisor, found)
@@ -96,15 +95,11 @@ def _up(folders: Folders, ledger: Ledger, jobs: Jobs, *, node: bool, images: boo
 
 def _fetch(folders: Folders, jobs: Jobs, timings: Timings, builder: Builder | None, *, node: bool) -> dict[str, Path]:
     """Build or find all programs; the base image, which waits for the network, is made meanwhile."""
-    with ThreadPoolExecutor(1) as pool:
-        base = pool.submit(builder.base) if builder else None
-        try:
-            found = controlplane.fetch(folders, jobs, timings)
-            if node:
-                found |= nodes.fetch(folders, jobs, timings)
-        except BaseException:
-            jobs.cancel()  # else the pool waits for the other thread's job
-            raise
+    with contextlib.ExitStack() as stack:
+        base = stack.enter_context(jobs.alongside(builder.base)) if builder else None
+        found = controlplane.fetch(folders, jobs, timings)
+        if node:
+            found |= nodes.fetch(folders, jobs, timings)
         if base:
             base.result()
         return found
@@ -148,15 +143,14 @@ def _down(folders: Folders) -> None:
         stop_leftover(leader)
     packages.allow_services(ledger)
     _stop_processes(folders, ledger)
-    hosttraces.remove(folders, ledger)
+    hosttraces.remove(folders)
     unmount_leftovers(folders)
     mounts.unmount_under(folders.state, settings.STOP_GRACE_SECONDS)
     netns.remove(folders.netns)
     with contextlib.suppress(ClusterError):  # a host without cgroups never ran a node
-        layout = cgroups.detect()
-        cgroups.remove(layout, folders.instance, ledger.cgroup_controllers, settings.STOP_GRACE_SECONDS)
-    if changed := sysctls.restore(ledger.sysctls):
-        say(f"put back kernel settings: {', '.join(changed)}")
+        cgroups.remove(cgroups.detect(), folders.instance, settings.STOP_GRACE_SECONDS)
+        if changed := hoststate.release(folders):
+            say(f"put back kernel settings: {', '.join(changed)}")
     shutil.rmtree(folders.state)
     say("the cluster is down")
 

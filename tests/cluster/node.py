@@ -13,19 +13,18 @@ from tests.cluster import (
     archive,
     binaries,
     cgroups,
+    hoststate,
     hosttraces,
     netns,
     nodeconfig,
     nodeparts,
     packages,
     settings,
-    sysctls,
     tools,
 )
 from tests.cluster.apiclient import ApiClient, wait_until
 from tests.cluster.folders import Folders, write_changed
 from tests.cluster.jobs import Jobs
-from tests.cluster.ledger import Ledger
 from tests.cluster.progress import Timings, say
 from tests.cluster.supervisor import PYTHON, Supervisor
 
@@ -40,17 +39,13 @@ def fetch(folders: Folders, jobs: Jobs, timings: Timings) -> dict[str, Path]:
     return {**found, "traefik": tools.ensure(tools.TRAEFIK, folders.cache, jobs, timings)}
 
 
-def prepare(folders: Folders, ledger: Ledger) -> None:
+def prepare(folders: Folders) -> None:
     """Write the configuration files; remember the kernel settings that kubelet changes; make the cgroup."""
     hosttraces.refuse_real_node()
-    hosttraces.remember(ledger)
-    if not ledger.sysctls:
-        ledger.sysctls = sysctls.current()
-        ledger.save()
+    hoststate.claim(folders)
     layout = cgroups.detect()
     say(f"this host has cgroup version {layout.version}")
-    ledger.cgroup_controllers = sorted({*ledger.cgroup_controllers, *cgroups.create(layout, folders.instance)})
-    ledger.save()
+    cgroups.create(layout, folders.instance)
     kubelet = nodeconfig.kubelet(folders, cgroups.folder_name(folders.instance))
     texts = {
         "cni/10-lab.conflist": nodeconfig.cni(folders),

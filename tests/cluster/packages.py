@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
 from tests.cluster.errors import ClusterError
+from tests.cluster.folders import resolve
 from tests.cluster.jobs import Jobs
-from tests.cluster.ledger import Ledger
+from tests.cluster.ledger import Ledger, locked
 from tests.cluster.progress import Timings
 
 # program (or file) -> Debian package
@@ -71,8 +74,8 @@ def ensure(wanted: Iterable[dict[str, str]], ledger: Ledger, jobs: Jobs, timings
 def keep_services_off(ledger: Ledger, policy: Path = _POLICY) -> None:
     """Tell Debian's maintainer scripts to start nothing, unless the host has a policy already."""
     if not policy.exists():
-        ledger.host_files.append(str(policy))
-        ledger.save()
+        with ledger.changing():
+            ledger.host_files.append(str(policy))
         policy.write_text(_NO_SERVICES)
         policy.chmod(0o755)
 
@@ -81,9 +84,24 @@ def allow_services(ledger: Ledger) -> None:
     """Remove the policy that `keep_services_off` wrote; `down` does it too, after an interrupted install."""
     for name in ledger.host_files:
         Path(name).unlink(missing_ok=True)
-    ledger.host_files.clear()
-    ledger.save()
+    with ledger.changing():
+        ledger.host_files.clear()
 
 
 def _which(name: str) -> str | None:
     return shutil.which(name) or shutil.which(name, path=_SYSTEM_FOLDERS)
+
+
+@lru_cache
+def named() -> str:
+    """Return BIND's server, installing it when the host lacks it; for tests, with or without a cluster.
+
+    Raises:
+        ClusterError: it can't be installed.
+    """
+    if missing(NAME_SERVER):
+        cache = resolve().cache
+        with tempfile.TemporaryDirectory(prefix="bcp-install-") as folder, locked(cache / "packages.lock"):
+            ledger = Ledger(Path(folder) / "ledger.json")
+            ensure([NAME_SERVER], ledger, Jobs(ledger, Path(folder)), Timings(cache / "timings.json"))
+    return program("named")

@@ -47,8 +47,8 @@ class Supervisor:
         process.returncode = 0  # it outlives this process on purpose: no warning about that
         if recorded is None:
             raise ClusterError(f"{component.name} ended at once; its log {log}:\n{tail(log)}")
-        self._ledger.processes[component.name] = recorded
-        self._ledger.save()
+        with self._ledger.changing():
+            self._ledger.processes[component.name] = recorded
         return True
 
     def log(self, name: str) -> Path:
@@ -75,5 +75,5 @@ class Supervisor:
                 continue
             if left := identity.stop([process], grace_seconds):
                 raise ClusterError(f"{name} (process {left[0].pid}) can't be ended")
-            del self._ledger.processes[name]
-            self._ledger.save()
+            with self._ledger.changing():
+                del self._ledger.processes[name]

@@ -16,6 +16,8 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
+from tests.cluster.packages import named
+
 KEY_NAME = "bcp-operator"
 ALGORITHM = "hmac-sha256"
 SECRET = "b25seSBmb3IgdGVzdHMsIHRoaXMgaXMgbm8gc2VjcmV0IQ=="
@@ -64,7 +66,7 @@ def start_bind(
             f"  update-policy {{ grant {KEY_NAME} name {host}. CNAME A AAAA TXT; }}; }};\n"
         )
         log = (folder / "named.log").open("w")
-        command = [*enter, "named", "-g", "-c", str(folder / "named.conf")]
+        command = [*enter, named(), "-g", "-c", str(folder / "named.conf")]
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             deadline = time.monotonic() + 20
