@@ -138,6 +138,17 @@ def test_pull_secrets_reach_operator_and_sync_pods() -> None:
         assert one(documents, "ServiceAccount", "bcp-sync", namespace)["imagePullSecrets"] == names
 
 
+@pytest.mark.parametrize(
+    ("create", "stamp", "believed"),
+    [(True, "Always", "true"), (True, "Never", "false"), (False, "Always", "true"), (False, "Auto", "false")],
+)
+def test_the_operator_believes_only_a_stamp_that_is_guarded(create: bool, stamp: str, believed: str) -> None:
+    documents = render({"admission": {"create": create, "stamp": stamp}})
+    assert env(documents)["REQUESTER_STAMPED"] == believed
+    rendered = any(document["kind"] == "MutatingAdmissionPolicy" for document in documents)
+    assert rendered is (create and stamp == "Always")
+
+
 def test_probes_ask_what_the_operator_answers() -> None:
     operator = container(render())
     assert operator["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "health"}

@@ -44,6 +44,12 @@ app.kubernetes.io/part-of: bcp-operator
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the operator may believe the stamp: it is rendered here, or (create: false, stamp: Always) somebody applied it apart. */}}
+{{- define "bcp.requesterStamped" -}}
+{{- $apart := and (not .Values.admission.create) (eq .Values.admission.stamp "Always") -}}
+{{- if or $apart (include "bcp.stamped" .) -}}true{{- else -}}false{{- end -}}
+{{- end -}}
+
 {{/* What the schema can't say in words that help. Rendered by the Deployment, so that it is always asked. */}}
 {{- define "bcp.validate" -}}
 {{- if not .Values.watchNamespaces -}}
