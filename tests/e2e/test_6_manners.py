@@ -102,8 +102,8 @@ def test_the_verbs_used_are_the_verbs_granted(stack: Stack, acme: str) -> None:
     granted = _granted(stack, TEAM, "bcp-operator") | _granted(stack, OPERATOR, "bcp-operator-leader")
     used = set()
     for event in stack.audit():
-        if event.get("responseStatus", {}).get("code", 500) >= 400:
-            continue
+        if event.get("responseStatus", {}).get("code", 403) in (401, 403):
+            continue  # a read of what isn't there, or a write that came too late, was allowed all the same
         ref = event["objectRef"]
         resource = ref["resource"] + (f"/{ref['subresource']}" if "subresource" in ref else "")
         where = (ref["namespace"], ref.get("apiGroup", ""), resource)
