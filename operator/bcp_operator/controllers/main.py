@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -118,7 +118,14 @@ async def _watch(config: Config, watches: Watches) -> None:
 
     log.info("watching %s", ", ".join(config.watch_namespaces))
     await kopf.operator(
-        registry=registry, settings=settings(), namespaces=config.watch_namespaces, standalone=True, clusterwide=False
+        registry=registry,
+        settings=settings(),
+        namespaces=config.watch_namespaces,
+        identity=cast(
+            Any, config.identity
+        ),  # without one Kopf asks for the name of our user, who has none in the image
+        standalone=True,
+        clusterwide=False,
     )
 
 
