@@ -165,13 +165,18 @@ class FakeKube(Kube):
             self._insert(key, copy.deepcopy(obj))
             self.world.owners[key] = {manager: set(dict(_leaves(_without_server_fields(obj))))}
             return self._wrote("apply", key)
+        new, mine = self._merged(key, _without_server_fields(obj), manager, force)
         if wanted_version:
             self._same_version(key, wanted_version)
-        new, mine = self._merged(key, _without_server_fields(obj), manager, force)
         owners = self.world.owners[key]
         before = owners.get(manager)
         if _same(new, self.world.objects[key]) and before == mine:
             return self._out(key)
+        for other, paths in owners.items():
+            if other != manager:
+                paths.difference_update(
+                    path for path in paths & mine if _at(self.world.objects[key], path) != _at(new, path)
+                )
         result = self._commit("apply", key, new, None, changed=before != mine)
         if key in self.world.owners:
             owners[manager] = mine
@@ -250,9 +255,6 @@ class FakeKube(Kube):
             fields = {"." + ".".join(path): name for path, name in foreign.items()}
             first = next(iter(fields.values()))
             raise FieldConflict(f'Apply failed with {len(fields)} conflict: conflict with "{first}"', fields)
-        for other, paths in owners.items():
-            if other != manager:
-                paths.difference_update(foreign)
         new = copy.deepcopy(live)
         for path in owners.get(manager, set()) - wanted.keys():
             if not any(path in paths for other, paths in owners.items() if other != manager):
@@ -329,6 +331,13 @@ def _set(obj: Object, path: Path, value: Any) -> None:
             inner = obj[part] = {}
         obj = inner
     obj[path[-1]] = copy.deepcopy(value)
+
+
+def _at(obj: Object, path: Path) -> Any:
+    value: Any = obj
+    for part in path:
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _unset(obj: Object, path: Path) -> None:

@@ -207,6 +207,18 @@ async def case_apply_names_the_other_owner(ours: Kube, theirs: Kube, namespace: 
     assert found["metadata"]["annotations"][KEY] == "https://theirs.test/"
 
 
+async def case_apply_names_the_other_owner_before_the_version(ours: Kube, theirs: Kube, namespace: str) -> None:
+    seen = await theirs.apply(INGRESS, ingress(namespace, {}))
+    await theirs.apply(INGRESS, ingress(namespace, {KEY: "https://theirs.test/"}))
+    with pytest.raises(FieldConflict):
+        await ours.apply(INGRESS, ingress(namespace, {KEY: "https://ours.test/"}, seen=seen, whole=False))
+    with pytest.raises(Conflict) as refused:
+        await ours.apply(INGRESS, ingress(namespace, {KEY: "https://ours.test/"}, seen=seen, whole=False), force=True)
+    assert not isinstance(refused.value, FieldConflict)
+    with pytest.raises(FieldConflict):
+        await ours.apply(INGRESS, ingress(namespace, {KEY: "https://ours.test/"}, whole=False))
+
+
 async def case_apply_withdraws_only_what_was_ours(ours: Kube, theirs: Kube, namespace: str) -> None:
     await theirs.apply(INGRESS, ingress(namespace, {"example.test/theirs": "kept"}))
     await ours.apply(INGRESS, ingress(namespace, {KEY: "https://ours.test/"}, whole=False))

@@ -1,9 +1,11 @@
 """The allow-list: names by pattern, dangerous addresses only by name of the address."""
 
 import pytest
+from bcp_operator.api.common import HttpURL
 from bcp_operator.systems.hosts import HostPolicy, HostRefused, host_of
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 POLICY = HostPolicy.parse("*.saas.test, login.acme.test,10.0.0.7", "plain.saas.test")
 
@@ -102,3 +104,21 @@ def test_any_text_is_judged_not_crashed_on(text: str) -> None:
             continue
         assert host_of(url).endswith((".saas.test", "login.acme.test", "10.0.0.7"))
         assert not set(url) & set("\"'`{}$;\\ \n\t")
+
+
+HTTP_URL = TypeAdapter(HttpURL)
+URL_CHARS = "abcZ019.-_~:/?&=%+,@!()*[]#;$\"'{} \\"
+
+
+@given(st.text(alphabet=URL_CHARS, max_size=40).map("https://a".__add__))
+def test_what_the_crd_lets_through_is_not_refused_for_its_characters(url: str) -> None:
+    try:
+        HTTP_URL.validate_python(url)
+    except ValidationError:
+        return
+    try:
+        HostPolicy.parse("*").check_url(url)
+        why = "address"
+    except HostRefused as error:
+        why = str(error)
+    assert "address" in why

@@ -3,7 +3,7 @@
 import asyncio
 import datetime
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +70,12 @@ class Site:
     requests: list[tuple[str, str]] = field(default_factory=list)  # Host header, path
     silent: bool = False
 
+    later: tuple[int, Callable[[], None]] | None = None
+
+    def after(self, requests: int, change: Callable[[], None]) -> None:
+        """Change the site once it has answered so many requests from now on."""
+        self.later = (len(self.requests) + requests, change)
+
     def redirect(self, path: str, location: str, status: int = 302) -> None:
         self.answers[path] = (status, {"Location": location})
 
@@ -92,6 +98,9 @@ async def serve(context: ssl.SSLContext | None = None) -> AsyncIterator[Site]:
             lines += [f"{name}: {value}" for name, value in headers.items()]
             writer.write(("\r\n".join(lines) + "\r\n\r\nok").encode())
             await writer.drain()
+            if site.later is not None and len(site.requests) >= site.later[0]:
+                site.later[1]()
+                site.later = None
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError):
             pass
         finally:

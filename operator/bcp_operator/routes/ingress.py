@@ -7,7 +7,6 @@ Objects carry labels and never an ownerReference: garbage collection must not de
 
 from collections.abc import Awaitable
 from typing import Any
-from urllib.parse import urlsplit
 
 from bcp_operator.api.common import GROUP, LABEL_MANAGED_BY, LABEL_TENANT, System
 from bcp_operator.api.names import COMPONENT_ROUTE, labels
@@ -79,8 +78,9 @@ class _IngressDriver:
         try:
             return await call
         except FieldConflict as error:
+            # observe() saw no other owner, or it would have said so: somebody came between.
             names = ", ".join(sorted(set(error.owners.values())))
-            raise RouteError(f"Ingress {self._route.name}: the redirect annotation belongs to {names}") from None
+            raise RouteChanged(f"Ingress {self._route.name}: {names} has just set the redirect annotation") from None
         except (Conflict, AlreadyExists, NotFound) as error:
             raise RouteChanged(f"Ingress {self._route.name} changed meanwhile: {error.reason}") from None
         except KubeError as error:
@@ -191,14 +191,12 @@ class ManagedIngress(_IngressDriver):
         return [{"host": host_of(self._context.login.url), "http": {"paths": paths}}]
 
     def _spec(self) -> Object:
-        spec: Object = {"rules": self._rules()}
+        tls: Object = {"hosts": [host_of(self._context.login.url)]}
+        if self._route.tls_secret_name:
+            tls["secretName"] = self._route.tls_secret_name
+        spec: Object = {"rules": self._rules(), "tls": [tls]}
         if self._route.class_name:
             spec["ingressClassName"] = self._route.class_name
-        if urlsplit(self._context.login.url).scheme == "https":
-            tls: Object = {"hosts": [host_of(self._context.login.url)]}
-            if self._route.tls_secret_name:
-                tls["secretName"] = self._route.tls_secret_name
-            spec["tls"] = [tls]
         return spec
 
     def _is_complete(self, found: Object, side: System) -> bool:

@@ -26,9 +26,7 @@ from .base import RouteChanged, RouteError
 __all__ = ["Cname", "NameServer", "tsig_key"]
 
 TIMEOUT_SECONDS = 3.0
-ALGORITHMS = {
-    name: dns.name.from_text(name) for name in ("hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")
-}
+ALGORITHMS = {name: dns.name.from_text(name) for name in ("hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512")}
 # A prerequisite of the update did not hold: somebody changed the record since it was observed.
 _CHANGED = frozenset({dns.rcode.NXRRSET, dns.rcode.YXRRSET, dns.rcode.YXDOMAIN, dns.rcode.NXDOMAIN})
 

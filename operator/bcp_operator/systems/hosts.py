@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 __all__ = ["HostPolicy", "HostRefused", "host_of"]
 
 # The unreserved characters of RFC 3986 and those reserved ones that no proxy's configuration language reads as its own.
-_SAFE_URL = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/?#&=%+,:@-]*)?")
+_SAFE_URL = re.compile(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/?#&=%+,:@!()*-]*)?")
 # Metadata services that are not link-local: AWS (IPv6), Alibaba Cloud, Oracle Cloud.
 _METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
 
@@ -39,7 +39,7 @@ class HostPolicy:
         """Raise HostRefused unless the URL is plain and its host is on the list; http needs the insecure list too."""
         if not _SAFE_URL.fullmatch(url):
             raise HostRefused(
-                "the URL holds characters that a proxy could misread: use letters, digits and ._~/?#&=%+,:@-"
+                "the URL holds characters that a proxy could misread: use letters, digits and ._~/?#&=%+,:@!()*-"
             )
         parts = _split(url)
         host = host_of(url)
