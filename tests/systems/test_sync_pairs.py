@@ -285,7 +285,7 @@ def without_id(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def test_kinto_to_kinto_by_a_profile_alone(tmp_path: Path) -> None:
     dump = world.kinto_dump(records=90)
-    empty = {"acme": {"agents": []}}
+    empty: dict[str, Any] = {"acme": {"agents": []}}
     with start_kinto(password="tp", dump=dump) as one, start_kinto(password="ts", dump=empty, name="SECONDARY") as two:
         pair = make(tmp_path, "kinto", one, two)
         report = pair.sync()
