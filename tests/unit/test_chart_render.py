@@ -39,7 +39,10 @@ def container(documents: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def env(documents: list[dict[str, Any]]) -> dict[str, Any]:
-    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container(documents)["env"]}
+    entries = container(documents)["env"]
+    found = {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in entries}
+    assert len(found) == len(entries), "a name occurs twice: the API server refuses that"
+    return found
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING, NAMESPACED_ONLY], ids=["required", "everything", "namespaced"])
