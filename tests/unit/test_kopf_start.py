@@ -5,7 +5,6 @@ from typing import Any
 
 import kopf
 import pytest
-
 from bcp_operator.controllers import main
 from bcp_operator.controllers.config import parse
 
