@@ -1,0 +1,225 @@
+"""Up and down of a whole instance of its own: nothing is left, whenever it is interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster import Cluster, cgroups, mounts, netns, sysctls
+from tests.cluster.folders import REPOSITORY, Folders, resolve
+from tests.cluster.hosttraces import POD_LOG_LINKS
+from tests.cluster.identity import ProcessId
+from tests.cluster.ledger import Ledger
+
+pytestmark = pytest.mark.cluster
+
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "holder", "namespace": "default"},
+    "spec": {
+        "terminationGracePeriodSeconds": 600,
+        "securityContext": {"runAsUser": 65532, "fsGroup": 65532},
+        "containers": [
+            {
+                "name": "pause",
+                "image": "localhost/pause:1",
+                "imagePullPolicy": "Never",
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "memory", "mountPath": "/memory"}],
+            }
+        ],
+        "volumes": [
+            {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
+            {"name": "memory", "emptyDir": {"medium": "Memory"}},
+        ],
+    },
+}
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "data", "namespace": "default"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
+
+
+def tool(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start `python -m tests.cluster`."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.cluster", *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ran(*arguments: str) -> str:
+    """Run `python -m tests.cluster` to its good end; return what it printed."""
+    process = tool(*arguments)
+    printed, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, printed
+    return printed
+
+
+def _host_network() -> str:
+    """Return the names of the host's own links, and its routes."""
+    links = subprocess.run(["ip", "-brief", "link"], capture_output=True, text=True, check=True).stdout
+    routes = subprocess.run(["ip", "route"], capture_output=True, text=True, check=True).stdout
+    return "\n".join(line.split()[0] for line in links.splitlines()) + routes
+
+
+@dataclass
+class Instance:
+    """An instance nobody else uses, and how the host was before it."""
+
+    folders: Folders
+    sysctls: dict[str, str] = field(default_factory=sysctls.current)
+    tables: str = field(default_factory=_host_network)
+    seen: set[ProcessId] = field(default_factory=set)
+
+    def look(self) -> None:
+        """Remember every process that belongs to the instance now."""
+        self.seen |= set(netns.members(self.folders.netns))
+        self.seen |= set(cgroups.members(cgroups.detect(), self.folders.instance))
+        ledger = Ledger.load(self.folders)
+        self.seen |= {*ledger.processes.values(), *ledger.jobs.values()}
+
+    def assert_nothing_left(self) -> None:
+        """Fail when anything of the instance is still on the host."""
+        name = self.folders.instance
+        assert not self.folders.state.exists()
+        assert [process for process in self.seen if process.alive()] == []
+        assert _mentioning(str(self.folders.state)) == []
+        assert mounts.under(self.folders.state) == []
+        assert [str(h) for h in cgroups.detect().hierarchies if (h / cgroups.folder_name(name)).exists()] == []
+        assert sysctls.current() == self.sysctls
+        assert _host_network() == self.tables
+        links = list(POD_LOG_LINKS.iterdir()) if POD_LOG_LINKS.is_dir() else []
+        assert [link for link in links if str(self.folders.state) in os.readlink(link)] == []
+
+
+def _mentioning(text: str) -> list[str]:
+    """Return the command lines, other than this test's own, that mention a text."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_text().replace("\0", " ")
+            except OSError:
+                continue
+            if f"{text}/" in line:
+                found.append(line)
+    return found
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+    """Wait until a condition holds while a process runs."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
+    monkeypatch.setenv("BCP_CLUSTER_INSTANCE", f"test-{secrets.token_hex(3)}")
+    monkeypatch.delenv("BCP_CLUSTER", raising=False)
+    instance = Instance(resolve())
+    yield instance
+    ran("down")
+    for lock in (instance.folders.lock, instance.folders.users_lock):
+        lock.unlink(missing_ok=True)
+
+
+def test_a_cluster_with_pods_and_volumes_leaves_nothing(instance: Instance) -> None:
+    ran("up", "--control-plane")
+    before = Ledger.load(instance.folders).processes
+    ran("up", "--no-images")
+    ran("up", "--no-images")
+    now = Ledger.load(instance.folders).processes
+    assert {name: now[name] for name in before} == before, "a second up restarts nothing"
+    status = json.loads(ran("status", "-o", "json"))
+    assert (status["running"], status["node_ready"]) == (True, True)
+    cluster = Cluster()
+    cluster.kubectl("create", "-f", "-", input=yaml.safe_dump_all([CLAIM, POD]))
+    cluster.kubectl("wait", "pod/holder", "--for=condition=Ready", "--timeout=60s")
+    instance.look()
+    assert any(process not in now.values() for process in instance.seen), "the pod's processes are seen"
+    assert mounts.under(instance.folders.state)
+    ran("down")
+    instance.assert_nothing_left()
+    ran("down")
+
+
+def test_a_volume_goes_with_its_claim(instance: Instance) -> None:
+    ran("up", "--no-images")
+    cluster = Cluster()
+    cluster.kubectl("create", "-f", "-", input=yaml.safe_dump(CLAIM))
+    cluster.kubectl("wait", "pvc/data", "--for=jsonpath={.status.phase}=Bound", "--timeout=30s")
+    volume = cluster.kubectl("get", "pv", "-o", "name").stdout.strip()
+    (folder,) = (instance.folders.state / "volumes").iterdir()
+    assert folder.name in volume
+    cluster.kubectl("delete", "pvc/data")
+    cluster.kubectl("wait", volume, "--for=delete", "--timeout=30s")
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("component", ["etcd", "kube-apiserver", "containerd", "kubelet"])
+def test_a_killed_up_is_cleaned_by_down(instance: Instance, component: str) -> None:
+    process = tool("up", "--no-images")
+    until(lambda: component in Ledger.load(instance.folders).processes, process)
+    process.kill()
+    process.communicate()
+    instance.look()
+    ran("down")
+    instance.assert_nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_up_cleans_up_itself(instance: Instance, number: signal.Signals) -> None:
+    process = tool("up", "--no-images")
+    until(lambda: "kubelet" in Ledger.load(instance.folders).processes, process)
+    instance.look()
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, printed
+    assert "Traceback" not in printed
+    instance.assert_nothing_left()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_build_leaves_no_compiler(instance: Instance, tmp_path: Path, number: signal.Signals) -> None:
+    fake = tmp_path / "bin" / "go"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/sh\n[ "$1" = env ] && { echo go1.26.0; exit; }\nsleep 600 & wait\n')
+    fake.chmod(0o755)
+    environment = {"PATH": f"{fake.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    process = tool("up", "--control-plane", env=environment)
+    until(lambda: "build-etcd" in Ledger.load(instance.folders).jobs, process)
+    instance.look()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    ran("down")
+    instance.assert_nothing_left()
+
+
+def test_a_missing_compiler_is_told(instance: Instance, tmp_path: Path) -> None:
+    process = tool("up", "--control-plane", env={"PATH": str(tmp_path)})
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "`go` is not installed" in printed
+    assert "Traceback" not in printed
+    instance.assert_nothing_left()
