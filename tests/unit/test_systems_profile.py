@@ -1,0 +1,99 @@
+"""The profile language: strict, with messages that name the place and what to do."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from bcp_operator.systems.auth import CredentialsError, auth_headers
+from bcp_operator.systems.catalog import ProfileError, load, parse
+from bcp_operator.systems.profile import Auth
+
+GOOD: dict[str, Any] = {
+    "auth": {"kind": "bearer"},
+    "types": {
+        "user": {
+            "list": {"path": "/users", "paging": {"kind": "nextLink", "header": "Link"}},
+            "key": {"path": "name"},
+            "create": {"method": "POST", "path": "/users"},
+            "update": {"method": "PUT", "path": "/users/{id}"},
+        }
+    },
+}
+
+
+def changed(*steps: Any, to: Any) -> str:
+    document = copy.deepcopy(GOOD)
+    place: Any = document
+    for step in steps[:-1]:
+        place = place.setdefault(step, {})
+    place[steps[-1]] = to
+    return yaml.safe_dump(document)
+
+
+def test_a_good_one_is_read_and_fills_in_the_rest() -> None:
+    user = parse(yaml.safe_dump(GOOD), "p.yaml").types["user"]
+    assert user.id == "id"
+    assert user.update.encoding == "replace"
+    assert user.deactivate is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (changed("auth", "kind", to="oauth3"), "auth.kind"),
+        (changed("typo", to=1), "typo: no such field; take it out, or check its spelling"),
+        (changed("types", "user", "lists", to={}), "types.user.lists: no such field"),
+        (changed("types", "user", "list", "path", to="users"), "types.user.list.path: 'users' must start with a slash"),
+        (changed("types", "user", "update", "path", to="/u/{uid}"), "may use {id} and {tenantID} and no other braces"),
+        (changed("types", "user", "list", "items", to="a["), "types.user.list.items: 'a[' is not JMESPath"),
+        (changed("types", "user", "ignore", to=["a["]), "'a[' is not a field path"),
+        (
+            changed("types", "user", "references", to=[{"path": "x", "to": ["team"]}]),
+            "'team' is no type of this profile",
+        ),
+        (changed("types", "user", "marker", to="a[].b"), "marker: it must be one field"),
+        (changed("types", "user", "create", "method", to="DELETE"), "types.user.create.method"),
+        (changed("types", "user", "list", "method", to="PUT"), "types.user.list.method"),
+        (changed("paging", to={"kind": "nextLink"}), "nextLink paging needs header or path, and not both"),
+        (changed("types", "9", to=GOOD["types"]["user"]), "types.9"),
+        (changed("types", to={}), "types"),
+        ("auth: [", "line 1, column 8: not YAML"),
+        ("just text", "a profile is a YAML mapping"),
+        (yaml.safe_dump({"types": GOOD["types"]}), "auth: is missing; add it"),
+    ],
+)
+def test_mistakes_are_named(text: str, said: str) -> None:
+    with pytest.raises(ProfileError) as caught:
+        parse(text, "p.yaml")
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("p.yaml")
+
+
+def test_built_in_and_own_profiles(tmp_path: Path) -> None:
+    assert load("scim", tmp_path).types.keys() == {"user", "group"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(GOOD))
+    assert load("mine", tmp_path).types.keys() == {"user"}
+    with pytest.raises(ProfileError, match=r"ConfigMap labelled bcp-operator.io/profile"):
+        load("none", tmp_path)
+
+
+def test_the_password_is_no_part_of_a_scim_user() -> None:
+    assert "password" in load("scim").types["user"].ignore
+
+
+def test_credentials(tmp_path: Path) -> None:
+    assert auth_headers(Auth(kind="none"), tmp_path) == {}
+    (tmp_path / "token").write_text("abc\n")
+    assert auth_headers(Auth(kind="bearer"), tmp_path) == {"Authorization": "Bearer abc"}
+    with pytest.raises(CredentialsError, match="'username' is missing"):
+        auth_headers(Auth(kind="basic"), tmp_path)
+    (tmp_path / "username").write_text("bcp")
+    (tmp_path / "password").write_text("pässword")
+    assert auth_headers(Auth(kind="basic"), tmp_path)["Authorization"].startswith("Basic ")
+    for bad in ("", "a\nb", "tökén"):
+        (tmp_path / "token").write_text(bad)
+        with pytest.raises(CredentialsError) as caught:
+            auth_headers(Auth(kind="bearer"), tmp_path)
+        assert bad == "" or bad not in str(caught.value)
