@@ -1,10 +1,12 @@
 """Where a connection really goes: names are resolved here, judged, and the judged address is the one connected to."""
 
-import asyncio
+import ipaddress
 import socket
 
 from bcp_operator.systems.hosts import HostPolicy, HostRefused
 from bcp_operator.systems.transport import split_host_port
+
+from .resolver import resolve
 
 __all__ = ["Unresolved", "checked_address"]
 
@@ -27,20 +29,27 @@ async def checked_address(hosts: HostPolicy, where: str, default_port: int) -> t
         host, port = split_host_port(where)
     except ValueError as error:
         raise HostRefused(str(error)) from None
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port or default_port, type=socket.SOCK_STREAM)
+        found = await _addresses(host)
     except socket.gaierror as error:
         temporary = error.errno in (socket.EAI_AGAIN, socket.EAI_SYSTEM)
         raise Unresolved(f"host {host} cannot be resolved", temporary=temporary) from None
     except (OSError, UnicodeError):
         raise Unresolved(f"host {host} cannot be resolved", temporary=False) from None
     refusal: HostRefused | None = None
-    for *_, address in found:
+    for address in found:
         try:
-            hosts.check_address(str(address[0]).partition("%")[0])
+            hosts.check_address(address.partition("%")[0])
         except HostRefused as error:
             refusal = error
         else:
-            return str(address[0]), int(address[1])
+            return address, port or default_port
     raise refusal or Unresolved(f"host {host} has no address", temporary=False)
+
+
+async def _addresses(host: str) -> list[str]:
+    """All addresses of a host; an address is its own and needs no resolver."""
+    try:
+        return [str(ipaddress.ip_address(host))]
+    except ValueError:
+        return await resolve(host)
