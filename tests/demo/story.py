@@ -13,11 +13,14 @@ from tests.demo.teller import chapter, say, show, table
 from tests.systems import tenants, world
 from tests.systems.client import Client, asking
 from tests.systems.deploy import Object, RentedSystem
+from tests.systems.kubeapi import until
 from tests.systems.reader import Comparison, compare
 from tests.systems.stack import OPERATOR, Stack
 from tests.systems.tenants import TEAM
 
 LOGIN = "https://login.acme.test/"
+NOTICED_SECONDS = 3.0
+"""People need a moment; so does the ingress controller, which batches the switch with the end of the primary's pod otherwise."""
 PRIMARY = RentedSystem("primary", "scim", "primary.saas.test", "primary-token")
 SECONDARY = RentedSystem("secondary", "scim", "secondary.saas.test", "secondary-token")
 
@@ -117,7 +120,8 @@ def fail_over(stack: Stack, client: Client) -> Object:
     stack.kill("primary")
     died = time.monotonic()
     client.wait("unreachable", died - 1, 20)
-    say("the primary is dead; the client is still sent there, and finds no page")
+    until(lambda: client.seen[-1].at > died + NOTICED_SECONDS, "somebody notices", 30)
+    say(f"the primary is dead; for {NOTICED_SECONDS:.0f} s now the client is sent there and finds no page")
     command = ["patch", "bcptenant", "acme", "--type=merge", "-p", '{"spec":{"failover":{"activeSystem":"Secondary"}}}']
     show(f"kubectl -n {TEAM} patch bcptenant acme --type=merge -p '{command[-1]}'")
     begin = time.monotonic()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
 from tests.systems import tenants, world
 from tests.systems.deploy import RentedSystem
@@ -124,5 +124,6 @@ def _operator_logs(stack: Stack) -> str:
 
 
 def _tenants(stack: Stack) -> str:
-    items = stack.api.list("BCPTenant", TEAM)
-    return "".join(yaml.safe_dump({t["metadata"]["name"]: t.get("status")}, allow_unicode=True) for t in items)
+    told = ("phase", "activeSystem", "settledSystem", "operation", "lastOperation", "sync", "conditions")
+    items = {t["metadata"]["name"]: t.get("status", {}) for t in stack.api.list("BCPTenant", TEAM)}
+    return "".join(f"{name}: {json.dumps({k: status.get(k) for k in told})}\n" for name, status in items.items())

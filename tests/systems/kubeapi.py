@@ -69,11 +69,13 @@ class KubeApi:
         """One request; raises ApiError on any status from 400 on."""
         headers = {"Content-Type": content_type, "Accept": "application/json", **self._headers}
         data = None if body is None else json.dumps(body).encode()
-        status, raw = self._send(method, path, data, headers)
-        answer = json.loads(raw) if raw[:1] in (b"{", b"[") else raw.decode(errors="replace")
+        return json.loads(self._checked(*self._send(method, path, data, headers)))
+
+    def _checked(self, status: int, raw: bytes) -> str:
+        text = raw.decode(errors="replace")
         if status >= 400:
-            raise ApiError(status, answer.get("message", "") if isinstance(answer, dict) else answer)
-        return answer
+            raise ApiError(status, str(json.loads(text).get("message", "")) if text.startswith("{") else text)
+        return text
 
     def _send(self, method: str, path: str, data: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
         kept = getattr(self._local, "connection", None)
@@ -147,7 +149,9 @@ class KubeApi:
     def logs(self, namespace: str, pod: str, container: str = "") -> str:
         """What a pod's container wrote."""
         query = f"?container={container}" if container else ""
-        return str(self.call("GET", self.path("Pod", namespace, pod, "log") + query))
+        return self._checked(
+            *self._send("GET", self.path("Pod", namespace, pod, "log") + query, None, dict(self._headers))
+        )
 
     def wait(
         self,
