@@ -162,7 +162,6 @@ class WriterLease:
 
 
 def state_of(lease: Object) -> WriterState:
-    """What a Lease object says."""
     """What a Lease object says, however it was come by (read, listed, watched)."""
     metadata = lease["metadata"]
     annotations = metadata.get("annotations") or {}
