@@ -223,3 +223,66 @@ def test_a_missing_compiler_is_told(instance: Instance, tmp_path: Path) -> None:
     assert "`go` is not installed" in printed
     assert "Traceback" not in printed
     instance.assert_nothing_left()
+
+
+SESSION = """\
+import pathlib, time
+
+def test_uses_the_cluster(cluster, request):
+    cluster.kubectl("get", "namespaces")
+    folder = pathlib.Path(__file__).parent
+    (folder / "running").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.02)
+"""
+
+
+def session(folder: Path) -> subprocess.Popen[str]:
+    """Start a test session of its own that uses the instance until the file `go` is there."""
+    folder.mkdir()
+    (folder / "test_session.py").write_text(SESSION)
+    argv = [sys.executable, "-m", "pytest", "-q", "-p", "tests.cluster.fixtures", "-p", "no:cacheprovider"]
+    return subprocess.Popen(
+        [*argv, f"--rootdir={folder}", "-c", "/dev/null", str(folder)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_session_takes_its_cluster_down(
+    instance: Instance, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = session(tmp_path / "one")
+    until((tmp_path / "one" / "running").exists, process)
+    instance.look()
+    process.send_signal(number)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, printed
+    instance.assert_nothing_left()
+
+
+def test_the_last_of_two_sessions_takes_the_cluster_down(instance: Instance, tmp_path: Path) -> None:
+    one, two = session(tmp_path / "one"), session(tmp_path / "two")
+    until((tmp_path / "one" / "running").exists, one)
+    until((tmp_path / "two" / "running").exists, two)
+    instance.look()
+    (tmp_path / "one" / "go").touch()
+    printed, _ = one.communicate(timeout=60)
+    assert one.returncode == 0, printed
+    assert json.loads(ran("status", "-o", "json"))["running"]
+    (tmp_path / "two" / "go").touch()
+    printed, _ = two.communicate(timeout=60)
+    assert two.returncode == 0, printed
+    instance.assert_nothing_left()
+
+
+def test_a_cluster_that_was_up_stays_up(instance: Instance, tmp_path: Path) -> None:
+    ran("up", "--control-plane")
+    process = session(tmp_path / "one")
+    (tmp_path / "one" / "go").touch()
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, printed
+    assert json.loads(ran("status", "-o", "json"))["running"]

@@ -10,6 +10,8 @@ from tests.cluster import settings
 from tests.cluster.folders import Folders
 
 CONTROLLERS = (
+    "certificatesigningrequest-cleaner-controller",
+    "certificatesigningrequest-signing-controller",
     "clusterrole-aggregation-controller",
     "cronjob-controller",
     "deployment-controller",
@@ -105,6 +107,8 @@ def controller_manager(folders: Folders, binaries: Path) -> Component:
         "use-service-account-credentials": "true",
         "service-account-private-key-file": folders.pki / "service-accounts.key",
         "root-ca-file": folders.pki / "ca.crt",
+        "cluster-signing-cert-file": folders.pki / "ca.crt",
+        "cluster-signing-key-file": folders.pki / "ca.key",
         "controllers": ",".join(CONTROLLERS),
         "node-monitor-grace-period": "60s",
     }

@@ -59,7 +59,8 @@ class Existing:
         self._run("get", "--raw", "/readyz")
 
     def down(self) -> None:
-        """Leave the cluster alone; it isn't ours."""
+        """Leave the cluster alone, it isn't ours; remove the files made for it."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def close(self) -> None:
         """Nothing to end."""

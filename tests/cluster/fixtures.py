@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import threading
 from collections.abc import Iterator
+from types import FrameType
 
 import pytest
 
@@ -13,6 +16,16 @@ from tests.cluster.folders import Folders, resolve
 from tests.cluster.ledger import Ledger
 
 _whole = pytest.StashKey[bool]()
+
+
+def pytest_configure() -> None:
+    """Make SIGTERM end the session as Ctrl-C does: through the fixtures' clean-up."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

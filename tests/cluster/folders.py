@@ -93,17 +93,25 @@ def resolve(instance: str | None = None) -> Folders:
         instance: name; None reads BCP_CLUSTER_INSTANCE, else `default`.
 
     Raises:
-        ClusterError: the name is not a short DNS label, or the state path is too long for a socket.
+        ClusterError: the name is not a short DNS label.
     """
     name = instance or os.environ.get("BCP_CLUSTER_INSTANCE") or "default"
     if not _INSTANCE.fullmatch(name):
         raise ClusterError(f"BCP_CLUSTER_INSTANCE {name!r} must be a lower-case DNS label of at most 20 characters")
     state = _base("XDG_STATE_HOME", ".local/state") / "bcp-operator" / name
-    if len(str(state)) > _LONGEST_STATE_PATH:
-        raise ClusterError(
-            f"the state folder {state} is too long for a unix socket: set XDG_STATE_HOME to a shorter path"
-        )
     return Folders(name, state, _base("XDG_CACHE_HOME", ".cache") / "bcp-operator")
+
+
+def check_length(folders: Folders) -> None:
+    """Refuse a state folder whose path is too long for containerd's socket.
+
+    Raises:
+        ClusterError: it is.
+    """
+    if len(str(folders.state)) > _LONGEST_STATE_PATH:
+        raise ClusterError(
+            f"the state folder {folders.state} is too long for a unix socket: set XDG_STATE_HOME to a shorter path"
+        )
 
 
 def write_changed(file: Path, text: str) -> None:

@@ -15,7 +15,7 @@ from tests.cluster import cgroups, controlplane, hoststate, hosttraces, identity
 from tests.cluster import node as nodes
 from tests.cluster.apiclient import ApiClient
 from tests.cluster.errors import ClusterError
-from tests.cluster.folders import Folders
+from tests.cluster.folders import Folders, check_length
 from tests.cluster.images import Builder, unmount_leftovers
 from tests.cluster.jobs import Jobs, stop_leftover
 from tests.cluster.ledger import Ledger, locked
@@ -53,6 +53,7 @@ def up(folders: Folders, *, node: bool, images: bool, transient: bool = False) -
     """
     if os.geteuid() != 0:
         raise ClusterError("the test cluster makes namespaces, mounts and cgroups: run it as root")
+    check_length(folders)
     with locked(folders.lock), _interruptible():
         fresh = not folders.state.exists()
         folders.state.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ NODE: Final = {
     "conntrack": "conntrack",
 }
 IMAGES: Final = {"buildah": "buildah", "debootstrap": "debootstrap"}
-NAME_SERVER: Final = {"named": "bind9"}
+NAME_SERVER: Final = {"named": "bind9", "nsupdate": "bind9-dnsutils"}
 
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
 _NO_SERVICES: Final = "#!/bin/sh\n# the test cluster installs packages and runs the programs itself\nexit 101\n"
@@ -94,7 +94,7 @@ def _which(name: str) -> str | None:
 
 @lru_cache
 def named() -> str:
-    """Return BIND's server, installing it when the host lacks it; for tests, with or without a cluster.
+    """Return BIND's server, installing it and its nsupdate when the host lacks them; for tests, with or without a cluster.
 
     Raises:
         ClusterError: it can't be installed.
