@@ -2,16 +2,22 @@
 
 import asyncio
 import base64
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import dns.query
 import dns.tsig
 import dns.update
 import pytest
-from bcp_operator.api.tenant import LoginSpec, Route
+from bcp_operator.api.tenant import BCPTenantSpec, LoginSpec, Route
+from bcp_operator.api.tenant_status import BCPTenantStatus
+from bcp_operator.continuity.observed import Observed
+from bcp_operator.continuity.runbook import steps
 from bcp_operator.kube.client import SECRET
 from bcp_operator.routes.base import Context, Driver, RouteChanged, RouteError
 from bcp_operator.routes.drivers import build
@@ -238,13 +244,48 @@ async def test_there_is_always_a_record(bind: NameServer) -> None:
     assert len(watch.targets) > 2
 
 
-async def test_the_runbook_by_hand_is_understood(bind: NameServer) -> None:
-    commands = (
-        f"server 127.0.0.1 {bind.asked[1]}\nzone {ZONE}\nupdate delete {HOST}. CNAME\n"
-        f"update add {HOST}. 30 CNAME {SECONDARY}.\nsend\n"
+async def test_the_runbook_by_hand_is_understood(bind: NameServer, tmp_path: Path) -> None:
+    """The very command that status.runbook shows, with a kubectl that knows the Secret."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f"#!/bin/sh\nprintf %s {ALGORITHM}:{KEY_NAME}:{KEY}\n")
+    kubectl.chmod(0o755)
+    rfc2136 = {"server": f"127.0.0.1:{bind.asked[1]}", "zone": ZONE, "tsigSecretRef": {"name": "tsig"}}
+    route = await driver(bind)
+    for aim, host in (("Secondary", SECONDARY), ("Primary", PRIMARY)):
+        command = steps(tenant(rfc2136), "Primary" if aim == "Secondary" else "Secondary")[-1].command
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert bind.target(HOST) == host
+        assert (await route.observe()).in_place == aim
+
+
+def tenant(rfc2136: dict[str, Any]) -> Observed:
+    def system(url: str) -> dict[str, Any]:
+        return {
+            "profile": "scim",
+            "tenantID": url,
+            "endpoint": "https://api.saas.example/scim",
+            "credentialsSecretRef": {"name": "s"},
+            "loginURL": url,
+        }
+
+    spec = {
+        "primary": system(f"https://{PRIMARY}/login"),
+        "secondary": system(f"https://{SECONDARY}/login"),
+        "login": {"url": f"https://{HOST}/", "routes": [{"name": "dns", "rfc2136": rfc2136}]},
+    }
+    return Observed(
+        namespace="team-a",
+        name="acme",
+        uid="u-1",
+        generation=1,
+        created=datetime(2026, 11, 24, tzinfo=UTC),
+        spec=BCPTenantSpec.model_validate(spec),
+        status=BCPTenantStatus(),
     )
-    done = subprocess.run(
-        ["nsupdate", "-y", f"{ALGORITHM}:{KEY_NAME}:{KEY}"], input=commands, text=True, capture_output=True, check=False
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert (await (await driver(bind)).observe()).in_place == "Secondary"
