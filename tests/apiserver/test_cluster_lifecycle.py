@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import secrets
@@ -13,10 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import dns.message
+import dns.query
+import dns.rcode
 import pytest
 import yaml
 
-from tests.cluster import Cluster, cgroups, mounts, netns, sysctls
+from tests.cluster import Cluster, cgroups, mounts, netns, settings, sysctls
 from tests.cluster.folders import REPOSITORY, Folders, resolve
 from tests.cluster.hosttraces import POD_LOG_LINKS
 from tests.cluster.identity import ProcessId
@@ -156,12 +160,35 @@ def test_a_cluster_with_pods_and_volumes_leaves_nothing(instance: Instance) -> N
     cluster = Cluster()
     cluster.kubectl("create", "-f", "-", input=yaml.safe_dump_all([CLAIM, POD]))
     cluster.kubectl("wait", "pod/holder", "--for=condition=Ready", "--timeout=60s")
+    serves_names_and_routes(cluster)
     instance.look()
     assert any(process not in now.values() for process in instance.seen), "the pod's processes are seen"
     assert mounts.under(instance.folders.state)
     ran("down")
     instance.assert_nothing_left()
     ran("down")
+
+
+def serves_names_and_routes(cluster: Cluster) -> None:
+    """Fail unless DNS answers for the cluster and the test zone, and Traefik answers."""
+    port = cluster.forward(settings.NODE_ADDRESS, settings.COREDNS_PORT)
+
+    def ask(name: str, kind: str) -> dns.message.Message:
+        return dns.query.tcp(dns.message.make_query(name, kind), "127.0.0.1", port=port, timeout=5)
+
+    for name, address in (
+        ("login.acme.test", settings.NODE_ADDRESS),
+        ("kubernetes.default.svc.cluster.local", settings.KUBERNETES_SERVICE_ADDRESS),
+    ):
+        (found,) = ask(name, "A").answer
+        assert [str(record) for record in found] == [address]
+    none = ask("login.acme.test", "AAAA")
+    assert (none.rcode(), none.answer, len(none.authority)) == (dns.rcode.NOERROR, [], 1)
+    host, _, http_port = cluster.environment()["BCP_FORWARD_HTTP"].partition(":")
+    connection = http.client.HTTPConnection(host, int(http_port), timeout=5)
+    connection.request("GET", "/", headers={"Host": "nobody.test"})
+    assert connection.getresponse().status == 404
+    connection.close()
 
 
 def test_a_volume_goes_with_its_claim(instance: Instance) -> None:
