@@ -77,7 +77,9 @@ def run(setup: Setup) -> RunReport:
 
 
 async def _bounded(this: Run, fence: Fence | None) -> RunReport:
-    async with asyncio.timeout(this.setup.config.limits.timeout_seconds):
+    limit = this.setup.config.limits.timeout_seconds
+    # A little earlier than the Job's own deadline, which is the same figure and leaves no time for a report.
+    async with asyncio.timeout(limit - min(10.0, limit / 10)):
         if this.setup.config.login:
             await refuse_when_secondary(this.setup.config.login)
         with _store(this.setup) as store, _spool() as spool:

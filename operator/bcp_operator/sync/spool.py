@@ -6,7 +6,6 @@ Memory stays bounded however many entities there are; SQLite spills to the folde
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple
 
 from bcp_operator.systems.content import Content, canonical
 
@@ -47,7 +46,10 @@ class Spool:
 
     def add(self, side: Side, type_name: str, entities: Iterable[tuple[Head, Content]]) -> None:
         """Append to a listing. Raises DuplicateID."""
-        rows = [(side, type_name, *astuple(head), canonical(body)) for head, body in entities]
+        rows = [
+            (side, type_name, head.id, head.key, head.marker, head.inactive, head.hash, canonical(body))
+            for head, body in entities
+        ]
         try:
             self._db.execute("BEGIN")
             self._db.executemany("INSERT INTO entity VALUES (?,?,?,?,?,?,?,?)", rows)
