@@ -27,7 +27,7 @@ def conflict(seen: Observed) -> str:
     side = seen.status.settled_system
     if side is None or seen.status.operation is not None:
         return ""
-    drifted = [route.name for route in seen.routes if route.shows == other(side)]
+    drifted = [route.name for route in seen.routes if route.shows == other(side) and not route.conflict]
     if drifted:
         return (
             f"route {', '.join(drifted)} sends users to the {other(side).lower()}, but nobody asked for that under "

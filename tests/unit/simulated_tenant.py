@@ -1,0 +1,253 @@
+"""A tenant's world in a few dozen lines: what each action does to what is observed. Clock and writer included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bcp_operator.api import names
+from bcp_operator.api.policy import SyncPolicySpec
+from bcp_operator.api.tenant import BCPTenantSpec
+from bcp_operator.api.tenant_status import BCPTenantStatus
+from bcp_operator.continuity import actions
+from bcp_operator.continuity.actions import Action, Plan
+from bcp_operator.continuity.observed import (
+    Memory,
+    Now,
+    Observed,
+    Probe,
+    Requester,
+    RouteView,
+    RunView,
+    Verified,
+    WriterView,
+)
+from bcp_operator.continuity.plan import plan
+from hypothesis import strategies as st
+
+START = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+
+
+def spec(**parts: Any) -> BCPTenantSpec:
+    """A spec with two Managed routes; keyword arguments replace parts of it."""
+
+    def system(side: str) -> dict[str, Any]:
+        return {
+            "profile": "scim",
+            "tenantID": side,
+            "endpoint": f"https://api.{side}.example",
+            "credentialsSecretRef": {"name": side},
+            "loginURL": f"https://{side}.example/login",
+        }
+
+    routes = [{"name": "a", "ingress": {"name": "a"}}, {"name": "b", "ingress": {"name": "b"}}]
+    whole = {
+        "primary": system("primary"),
+        "secondary": system("secondary"),
+        "login": {"url": "https://login.acme.example/", "routes": routes},
+    }
+    return BCPTenantSpec.model_validate(whole | parts)
+
+
+def failover(system: str | None, at: datetime | None = None, **more: Any) -> dict[str, Any]:
+    """A failover block."""
+    block = {"activeSystem": system, "requestedAt": at} | more
+    return {key: value for key, value in block.items() if value is not None}
+
+
+@dataclass
+class World:
+    """What is, and what happened to it."""
+
+    seen: Observed
+    clock: Now = field(default_factory=lambda: Now(START, 1000.0))
+    done: list[Action] = field(default_factory=list)
+    sides: list[set[str]] = field(default_factory=list)
+
+    def tick(self, seconds: float) -> None:
+        """Time passes."""
+        self.clock = Now(self.clock.wall + timedelta(seconds=seconds), self.clock.monotonic_seconds + seconds)
+
+    def request(self, **block: Any) -> None:
+        """Somebody changes spec.failover."""
+        new = BCPTenantSpec.model_validate(self.seen.spec.model_dump(by_alias=True) | {"failover": block or None})
+        self.seen = replace(self.seen, spec=new, generation=self.seen.generation + 1)
+
+    def step(self) -> Plan:
+        """One pass: plan, do everything, keep the status."""
+        if self.seen.lease is not None:
+            self._lease(self.seen.lease)
+        decided = plan(self.seen, self.clock)
+        for action in decided.actions:
+            self.perform(action)
+        self.seen = replace(self.seen, status=decided.status)
+        self.sides.append({route.shows for route in self.seen.routes})
+        return decided
+
+    def settle(self, passes: int = 200) -> None:
+        """Pass after pass until nothing is left to do; the clock moves on where a plan asks to wait."""
+        for _ in range(passes):
+            before = self.seen.status
+            decided = self.step()
+            if decided.actions or decided.status != before:
+                continue
+            if decided.wake_seconds is None or decided.wake_seconds > 60:
+                return
+            self.tick(max(decided.wake_seconds, 0.05))
+        raise AssertionError(f"not settled: {plan(self.seen, self.clock)}")
+
+    def restart(self) -> None:
+        """The operator's memory is gone, and its monotonic clock starts elsewhere."""
+        fenced = self.seen.lease is not None and self.seen.lease.fenced
+        self.clock = Now(self.clock.wall, 5.0)
+        self.seen = replace(self.seen, memory=Memory(fence_since_seconds=5.0 if fenced else None))
+
+    def perform(self, action: Action) -> None:
+        """What the action does."""
+        self.done.append(action)
+        match action:
+            case actions.CreateLease() | actions.HoldWriter() | actions.ReleaseWriter() | actions.MarkEnabled():
+                self._on_lease(action)
+            case actions.ApplySync() | actions.DeleteCronJob() | actions.DeleteRun() | actions.StartFirstRun():
+                self._on_sync(action)
+            case actions.ApplyRoutes() | actions.VerifyLogin() | actions.RestoreRoutes():
+                self._on_routes(action)
+            case actions.SetFinalizer(present):
+                self.seen = replace(self.seen, finalizer=present)
+
+    def _on_lease(self, action: Action) -> None:
+        if isinstance(action, actions.CreateLease):
+            self._lease(WriterView(action.holder, None, None))
+            return
+        lease = self.seen.lease
+        assert lease is not None
+        match action:
+            case actions.HoldWriter(holder):
+                previous = lease.previous_holder if lease.fenced else lease.holder
+                self._lease(replace(lease, holder=holder, previous_holder=previous))
+            case actions.ReleaseWriter():
+                self._lease(replace(lease, holder="", previous_holder=None))
+            case actions.MarkEnabled(at):
+                self._lease(replace(lease, enabled_at=at))
+
+    def _on_sync(self, action: Action) -> None:
+        runs = self.seen.sync.runs
+        match action:
+            case actions.ApplySync():
+                self._sync(cronjob=True, stale=())
+            case actions.DeleteCronJob():
+                self._sync(cronjob=False, stale=("CronJob",))
+            case actions.DeleteRun(name):
+                self._sync(runs=tuple(run for run in runs if run.name != name))
+            case actions.StartFirstRun(at):
+                run = RunView(names.first_job(self.seen.name, at), "uid", self.clock.wall, active=False)
+                self._sync(runs=(*runs, run))
+
+    def _on_routes(self, action: Action) -> None:
+        seen = self.seen
+        match action:
+            case actions.ApplyRoutes(target, chosen):
+                routes = tuple(
+                    replace(route, shows=target, exists=True, current=True) if route.name in chosen else route
+                    for route in seen.routes
+                )
+                self.seen = replace(seen, routes=routes, memory=replace(seen.memory, verified=None))
+            case actions.VerifyLogin(target, chosen, operation_id):
+                ok = all(route.shows == target for route in seen.routes if route.name in chosen)
+                answer = Verified(target, operation_id, ok, "asked", self.clock)
+                self.seen = replace(seen, memory=replace(seen.memory, verified=answer))
+            case actions.RestoreRoutes():
+                tried = replace(seen.memory, restore_attempts=seen.memory.restore_attempts + 1)
+                self.seen = replace(seen, memory=tried)
+
+    def _lease(self, lease: WriterView) -> None:
+        since = self.seen.memory.fence_since_seconds
+        if not lease.fenced:
+            since = None
+        elif since is None:
+            since = self.clock.monotonic_seconds
+        self.seen = replace(self.seen, lease=lease, memory=replace(self.seen.memory, fence_since_seconds=since))
+
+    def _sync(self, **changes: Any) -> None:
+        self.seen = replace(self.seen, sync=replace(self.seen.sync, **changes))
+
+
+def fresh(**parts: Any) -> World:
+    """A tenant that was just created: nothing exists yet."""
+    blank = tuple(RouteView(name, "Unknown", exists=False, current=False) for name in ("a", "b"))
+    seen = Observed(
+        namespace="tenants",
+        name="acme",
+        uid="5f0c1d2e-0000-4000-8000-000000000000",
+        generation=1,
+        created=START,
+        spec=spec(**parts),
+        status=BCPTenantStatus(),
+        policy=SyncPolicySpec(),
+        routes=blank,
+        probe=Probe("Healthy"),
+    )
+    seen = replace(seen, sync=replace(seen.sync, stale=("CronJob",)))
+    return World(seen)
+
+
+def settled(**parts: Any) -> World:
+    """A tenant on its primary, with everything in place."""
+    world = fresh(**parts)
+    world.settle()
+    return world
+
+
+def failed_over(**parts: Any) -> World:
+    """A tenant whose users are on the secondary."""
+    world = settled(**parts)
+    world.tick(3600)
+    world.request(**failover("Secondary", world.clock.wall))
+    world.settle()
+    assert world.seen.status.settled_system == "Secondary"
+    return world
+
+
+times = st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2035, 1, 1), timezones=st.just(UTC))
+sides = st.sampled_from(["Primary", "Secondary"])
+blocks = st.none() | st.builds(
+    lambda system, at, override, changes: failover(
+        system, at, **({"override": override, "reason": "x"} if override else {}), secondaryChanges=changes
+    ),
+    st.none() | sides,
+    st.none() | times,
+    st.lists(st.sampled_from(["TargetHealthy", "RouteOwned", "CoolDown"]), unique=True),
+    st.none() | st.sampled_from(["Keep", "Discard"]),
+)
+specs = st.builds(
+    lambda block, sync, zone, suspend, deletion: spec(
+        failover=block, sync={"enabled": sync, "timeZone": zone}, suspend=suspend, deletionPolicy=deletion
+    ),
+    blocks,
+    st.booleans(),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]),
+    st.booleans(),
+    st.sampled_from(["Retain", "Restore"]),
+)
+routes = st.builds(
+    RouteView,
+    name=st.just("a"),
+    shows=st.sampled_from(["Primary", "Secondary", "Unknown"]),
+    exists=st.booleans(),
+    managed=st.booleans(),
+    current=st.booleans(),
+    conflict=st.none() | st.just("foreign"),
+    error=st.none() | st.just("unreadable"),
+    path_preserved=st.booleans(),
+)
+leases = st.none() | st.builds(
+    WriterView,
+    holder=st.sampled_from(["", "run/pod/1", "fence/x", "somebody"]),
+    previous_holder=st.none() | st.sampled_from(["", "run/pod/1"]),
+    enabled_at=st.none() | times,
+)
+requesters = st.builds(
+    Requester, name=st.text(max_size=8), verified=st.booleans(), time=st.none() | times, at_creation=st.booleans()
+)
+clocks = st.builds(Now, times, st.floats(min_value=0, max_value=1e9))
