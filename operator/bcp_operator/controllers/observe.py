@@ -132,14 +132,7 @@ class Observer:
         lease = _lease(writer)
         state.fence_seen(lease.holder if lease else "", lease is not None and lease.fenced, now())
         problem, wanted = self._wanted(tenant, policy, lease, state)
-        pods = await self._pods(tenant, lease, found_jobs)
-        idle = wanted is None or tenant.switching or (lease is not None and lease.fenced)
-        sync = SyncView(
-            cronjob=cronjob is not None,
-            stale=() if idle or wanted is None else await self._stale(key, cronjob, wanted, fresh),
-            runs=jobs.run_views(found_jobs, pods.items, pods.report),
-            terminated_writers=jobs.terminated(pods.items) | frozenset(state.terminated_pods),
-        )
+        sync = await self._sync(tenant, state, lease, found_jobs, cronjob=cronjob, wanted=wanted, fresh=fresh)
         seen = self._observed(
             tenant,
             state,
@@ -152,6 +145,27 @@ class Observer:
         )
         observations = dict(zip(drivers, routes, strict=True))
         return Sight(obj, seen, fresh, drivers, observations, writer, cronjob, wanted)
+
+    async def _sync(
+        self,
+        tenant: _Tenant,
+        state: TenantState,
+        lease: WriterView | None,
+        found_jobs: list[Object],
+        *,
+        cronjob: Object | None,
+        wanted: manifests.SyncObjects | None,
+        fresh: bool,
+    ) -> SyncView:
+        """The sync's objects and runs. Nothing is stale where nothing may be made: while switching or fenced."""
+        pods = await self._pods(tenant, lease, found_jobs)
+        idle = wanted is None or tenant.switching or (lease is not None and lease.fenced)
+        return SyncView(
+            cronjob=cronjob is not None,
+            stale=() if idle or wanted is None else await self._stale(tenant.key, cronjob, wanted, fresh),
+            runs=jobs.run_views(found_jobs, pods.items, pods.report),
+            terminated_writers=jobs.terminated(pods.items) | frozenset(state.terminated_pods),
+        )
 
     def _observed(self, tenant: _Tenant, state: TenantState, **parts: object) -> Observed:
         metadata = tenant.obj["metadata"]
