@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import yaml
 
 from tests.apiserver.api import Api, collection
-from tests.apiserver.manifests import simple_tenant
+from tests.apiserver.manifests import Object, edited, simple_tenant
 from tests.cluster.access import Cluster
 from tests.unit.charts import render
 
 OURS = ("tenants.bcp-operator.io", "policies.bcp-operator.io", "requester.bcp-operator.io")
+LABEL = "bcp-operator.io/policies-of"
 OPERATOR = "system:serviceaccount:bcp-system:bcp-operator"
 # Each holds one ClusterRole of the chart; nobody may set up and switch at once.
 PEOPLE = {
@@ -41,7 +41,7 @@ _OTHER_ROLES = {
 }
 
 
-def policies(*, stamp: bool) -> list[dict[str, Any]]:
+def policies(*, stamp: bool) -> list[Object]:
     """What the chart renders of the policies."""
     values = {"admission": {"create": True, "stamp": "Always" if stamp else "Never"}}
     return [
@@ -51,7 +51,7 @@ def policies(*, stamp: bool) -> list[dict[str, Any]]:
     ]
 
 
-def roles() -> list[dict[str, Any]]:
+def roles() -> list[Object]:
     """The chart's ClusterRoles for people, and those that show what the usual verbs alone don't allow."""
     shipped = [document for document in render() if document["kind"] == "ClusterRole"]
     version, kind = shipped[0]["apiVersion"], shipped[0]["kind"]
@@ -61,11 +61,27 @@ def roles() -> list[dict[str, Any]]:
     ]
 
 
+def _apart(document: Object, namespace: str) -> Object:
+    """The object under a name of its own, in force in this test's namespaces alone: others share the cluster."""
+    made = edited(document, {"metadata.name": f"{namespace}.{document['metadata']['name']}", "metadata.labels": {}})
+    if document["kind"].endswith("PolicyBinding"):
+        made["spec"]["policyName"] = f"{namespace}.{document['spec']['policyName']}"
+        made["spec"]["matchResources"] = {"namespaceSelector": {"matchLabels": {LABEL: namespace}}}
+    return made
+
+
+def place_under_policies(cluster: Cluster, name: str, namespace: str) -> None:
+    """Put one more namespace under the policies that were installed for `namespace`."""
+    cluster.kubectl("label", "namespace", name, f"{LABEL}={namespace}")
+
+
 @contextmanager
-def installed(cluster: Cluster, *, stamp: bool) -> Iterator[None]:
-    """The policies and roles in force for a block; taken out afterwards, since others share the cluster."""
-    documents = yaml.safe_dump_all([*roles(), *policies(stamp=stamp)])
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=documents)
+def installed(cluster: Cluster, namespace: str, *, stamp: bool) -> Iterator[None]:
+    """The policies and roles in force in a namespace for a block."""
+    place_under_policies(cluster, namespace, namespace)
+    parts = [_apart(document, namespace) for document in (*roles(), *policies(stamp=stamp))]
+    documents = yaml.safe_dump_all(parts)
+    cluster.kubectl("apply", "--server-side", "-f", "-", input=documents)
     try:
         yield
     finally:
@@ -80,7 +96,8 @@ class People:
         self._apis: dict[str, Api] = {}
         for user, role in (*PEOPLE.items(), (OPERATOR, "operator-finalizers")):
             name = f"as-{role}"
-            cluster.kubectl("-n", namespace, "create", "rolebinding", name, f"--clusterrole={role}", f"--user={user}")
+            bound = (f"--clusterrole={namespace}.{role}", f"--user={user}")
+            cluster.kubectl("-n", namespace, "create", "rolebinding", name, *bound)
 
     def __getitem__(self, user: str) -> Api:
         """The API as this user sees it."""

@@ -75,7 +75,7 @@ def stamp(request: pytest.FixtureRequest) -> bool:
 @pytest.fixture(scope="module")
 def people(resources: Cluster, stamp: bool) -> Iterator[People]:
     """Everybody, in one namespace, under the policies."""
-    with resources.namespace("rights") as namespace, admission.installed(resources, stamp=stamp):
+    with resources.namespace("rights") as namespace, admission.installed(resources, namespace, stamp=stamp):
         made = People(resources, namespace)
         admission.in_force(made, stamp=stamp)
         yield made
@@ -261,7 +261,14 @@ def test_the_garbage_collector_deletes_what_lost_its_owner(people: People, admin
 
 def test_a_namespace_with_tenants_can_still_be_deleted(people: People, admin: Api, resources: Cluster) -> None:
     with resources.namespace("doomed") as name:
+        admission.place_under_policies(resources, name, people.namespace)
+        role = f"--clusterrole={people.namespace}.editor-without-verbs"
+        resources.kubectl("-n", name, "create", "rolebinding", "editor", role, "--user=eve")
         other = people.path().replace(people.namespace, name)
+        until(
+            lambda: "needs the verb setup" in people["eve"].create(other, simple_tenant("new"), dry=True).message,
+            "the policies hold here too",
+        )
         switched = edited(simple_tenant("acme"), {"spec.failover": {"activeSystem": "Secondary"}})
         assert admin.create(other, switched).ok
         assert admin.create(other.replace("bcptenants", "syncpolicies"), policy("nightly")).ok

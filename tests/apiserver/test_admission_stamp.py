@@ -22,7 +22,7 @@ SECONDARY = {"spec": {"failover": {"activeSystem": "Secondary"}}}
 @pytest.fixture(scope="module")
 def people(resources: Cluster) -> Iterator[People]:
     """Everybody, in one namespace, under the policies with the stamp."""
-    with resources.namespace("stamp") as namespace, admission.installed(resources, stamp=True):
+    with resources.namespace("stamp") as namespace, admission.installed(resources, namespace, stamp=True):
         made = People(resources, namespace)
         admission.in_force(made, stamp=True)
         yield made
@@ -100,13 +100,14 @@ def test_server_side_apply_of_the_original_manifest_keeps_switch_and_stamp(peopl
 def test_the_audit_log_says_who_switched_also_when_it_was_refused(people: People, tenant: str) -> None:
     people["flo"].merge(tenant, SECONDARY)
     people["eve"].merge(tenant, {"spec": {"failover": {"reason": "eve was here"}}})
+    note = f"{people.namespace}.tenants.bcp-operator.io/switch"
     expected = {"Primary->Secondary by flo", "Secondary->Secondary by eve"}
 
     def found() -> set[str]:
         notes = set()
         for line in people.cluster.audit_log.read_text().splitlines():
-            if people.namespace in line and "tenants.bcp-operator.io/switch" in line:
-                notes.add(json.loads(line)["annotations"]["tenants.bcp-operator.io/switch"])
+            if people.namespace in line and note in line:
+                notes.add(json.loads(line)["annotations"][note])
         return notes
 
     until(lambda: expected <= found(), "the audit log carries both")

@@ -30,7 +30,7 @@ MANIFEST = edited(tenant("acme"), {"spec.failover": DROP})
 @pytest.fixture(scope="module")
 def people(resources: Cluster) -> Iterator[People]:
     """Everybody, in one namespace, under the policies with the stamp."""
-    with resources.namespace("runbook") as namespace, admission.installed(resources, stamp=True):
+    with resources.namespace("runbook") as namespace, admission.installed(resources, namespace, stamp=True):
         made = People(resources, namespace)
         admission.in_force(made, stamp=True)
         yield made
