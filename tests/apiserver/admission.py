@@ -61,7 +61,7 @@ def roles() -> list[Object]:
     ]
 
 
-def _apart(document: Object, namespace: str) -> Object:
+def apart(document: Object, namespace: str) -> Object:
     """The object under a name of its own, in force in this test's namespaces alone: others share the cluster."""
     made = edited(document, {"metadata.name": f"{namespace}.{document['metadata']['name']}", "metadata.labels": {}})
     if document["kind"].endswith("PolicyBinding"):
@@ -79,7 +79,7 @@ def place_under_policies(cluster: Cluster, name: str, namespace: str) -> None:
 def installed(cluster: Cluster, namespace: str, *, stamp: bool) -> Iterator[None]:
     """The policies and roles in force in a namespace for a block."""
     place_under_policies(cluster, namespace, namespace)
-    parts = [_apart(document, namespace) for document in (*roles(), *policies(stamp=stamp))]
+    parts = [apart(document, namespace) for document in (*roles(), *policies(stamp=stamp))]
     documents = yaml.safe_dump_all(parts)
     cluster.kubectl("apply", "--server-side", "-f", "-", input=documents)
     try:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.apiserver.admission import apart, place_under_policies
 from tests.cluster.access import Cluster
 from tests.systems.kubeapi import ApiError, KubeApi, until
 from tests.unit.charts import render
@@ -31,7 +32,10 @@ class SyncPods:
             document for document in documents if document["metadata"]["name"] in (ACCOUNT, "sync-pods.bcp-operator.io")
         ]
         assert {document["kind"] for document in wanted} >= {"ServiceAccount", "Role", "ValidatingAdmissionPolicy"}
-        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=yaml.safe_dump_all(wanted))
+        place_under_policies(cluster, namespace, namespace)
+        made = [apart(part, namespace) if "AdmissionPolicy" in part["kind"] else part for part in wanted]
+        self.documents = yaml.safe_dump_all(made)
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", input=self.documents)
 
     def object(self, kind: str, name: str, **more: Any) -> None:
         """Make a Lease or a ConfigMap."""
@@ -88,7 +92,10 @@ def pods(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         made.object("ConfigMap", "settings")
         stranger = made.pod("stranger")
         until(lambda: denied(lambda: made.report(stranger, "settings")), "the policy is in force", 30)
-        yield made
+        try:
+            yield made
+        finally:
+            cluster.kubectl("delete", "--ignore-not-found", "-f", "-", input=made.documents)
 
 
 def denied(action: Any) -> str:
