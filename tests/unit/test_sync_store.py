@@ -70,8 +70,7 @@ def test_pairs_never_see_each_others_rows(opener: Opener) -> None:
 
 def test_a_secondary_id_belongs_to_the_last_row_that_names_it(opener: Opener) -> None:
     store = opener(PAIR)
-    store.save([ROW])
-    store.save([replace(ROW, primary_id="p2")])
+    store.save([ROW, replace(ROW, primary_id="p2")])
     old, new = store.by_primary("user", "p1"), store.by_secondary("user", "s1")
     assert old is not None
     assert (old.secondary_id, old.status) == (None, "INACTIVE")

@@ -23,6 +23,17 @@ CREATE TABLE correlation (
 CREATE UNIQUE INDEX by_secondary ON correlation (pair, type, secondary_id) WHERE secondary_id IS NOT NULL;
 """
 _COLUMNS = "type, primary_id, correlation_id, secondary_id, key, primary_hash, secondary_hash, fields, status, version"
+_MOVE = (
+    "UPDATE correlation SET secondary_id = NULL, status = 'INACTIVE', version = version + 1"
+    " WHERE pair = ? AND type = ? AND secondary_id = ? AND primary_id <> ?"
+)
+_UPSERT = (
+    f"INSERT INTO correlation (pair, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,1)"  # noqa: S608 (constants)
+    " ON CONFLICT (pair, type, primary_id) DO UPDATE SET correlation_id = excluded.correlation_id,"
+    " secondary_id = excluded.secondary_id, key = excluded.key, primary_hash = excluded.primary_hash,"
+    " secondary_hash = excluded.secondary_hash, fields = excluded.fields, status = excluded.status,"
+    " version = version + 1"
+)
 
 
 class SqliteStore:
@@ -63,21 +74,11 @@ class SqliteStore:
 
     def save(self, rows: Sequence[Row]) -> None:
         """Insert or replace, in one transaction, durable on return."""
-        taken = [(self._pair, row.type, row.secondary_id, row.primary_id) for row in rows if row.secondary_id]
         with self._transaction() as db:
-            db.executemany(
-                "UPDATE correlation SET secondary_id = NULL, status = 'INACTIVE', version = version + 1"
-                " WHERE pair = ? AND type = ? AND secondary_id = ? AND primary_id <> ?",
-                taken,
-            )
-            db.executemany(
-                f"INSERT INTO correlation (pair, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,1)"  # noqa: S608 (constants)
-                " ON CONFLICT (pair, type, primary_id) DO UPDATE SET correlation_id = excluded.correlation_id,"
-                " secondary_id = excluded.secondary_id, key = excluded.key, primary_hash = excluded.primary_hash,"
-                " secondary_hash = excluded.secondary_hash, fields = excluded.fields, status = excluded.status,"
-                " version = version + 1",
-                [_values(self._pair, row) for row in rows],
-            )
+            for row in rows:
+                if row.secondary_id is not None:
+                    db.execute(_MOVE, (self._pair, row.type, row.secondary_id, row.primary_id))
+                db.execute(_UPSERT, _values(self._pair, row))
 
     def forget(self, rows: Sequence[Row]) -> None:
         """Delete, in one transaction."""
@@ -142,6 +143,8 @@ class SqliteStore:
             yield
         except sqlite3.OperationalError as error:
             raise StoreError(f"{self._path}: {_advice(str(error))}") from None
+        except sqlite3.IntegrityError as error:
+            raise StoreError(f"{self._path}: a row was refused: {error}; please report it") from None
         except sqlite3.DatabaseError:
             raise StoreError(
                 f"{self._path}: the correlation store is damaged; restore the file from a backup, or move it away:"
