@@ -55,6 +55,12 @@ def verified(seen: Observed, operation: Operation) -> bool:
     return all(_written(route, target(operation)) for route in _ours(seen, operation))
 
 
+def held_up(seen: Observed, operation: Operation) -> bool:
+    """The login URL has been asked for this operation, and not shown its side yet."""
+    known = seen.memory.verified
+    return known is not None and known.operation_id == operation.id and not known.ok
+
+
 def complete(seen: Observed, operation: Operation, now: Now) -> BCPTenantStatus:
     """status with the operation ended: the side is settled, the times are measured."""
     side = target(operation)
