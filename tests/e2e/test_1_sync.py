@@ -236,6 +236,10 @@ def _condition(tenant: dict[str, Any], kind: str) -> dict[str, Any]:
     return next((c for c in conditions if c["type"] == kind), {"status": "", "message": "", "reason": ""})
 
 
+def _names(condition: dict[str, Any], what: str) -> bool:
+    return condition["status"] == "False" and what in condition["message"]
+
+
 def _ready(tenant: dict[str, Any]) -> dict[str, Any]:
     return _condition(tenant, "Ready")
 

@@ -16,7 +16,6 @@ from tests.systems.deploy import RentedSystem
 from tests.systems.kubeapi import until
 from tests.systems.stack import Stack
 from tests.systems.tenants import TEAM
-from tests.systems.web import ask
 
 pytestmark = pytest.mark.e2e
 
@@ -31,7 +30,7 @@ def portal(stack: Stack) -> Iterator[str]:
     manifests = PORTAL.manifests(stack.cluster.issue_cert([PORTAL.host]))
     for manifest in manifests:
         stack.api.apply(manifest, manager="team")
-    until(lambda: ask(URL, stack.net).status == 200, "the portal shows its page", 60)
+    until(lambda: stack.shows(URL), "the portal shows its page", 60)
     wanted = tenants.tenant("portal", PRIMARY, SECONDARY, PORTAL.host, [tenants.adopted("portal")])
     wanted["spec"]["login"]["url"] = URL
     stack.apply(wanted)
@@ -87,7 +86,7 @@ def test_a_foreign_redirect_is_not_overwritten(stack: Stack, portal: str) -> Non
         assert found["status"]["settledSystem"] == "Primary"
     finally:
         stack.api.apply(_annotated(None), manager="somebody")
-    fail_over(stack, portal, requestedAt=tenants.now())
+    fail_over(stack, portal)
     fail_back(stack, portal)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import PRIMARY, SECONDARY
-from tests.e2e.test_2_switch import PRIMARY_PAGE, SECONDARY_PAGE, holder, settled
+from tests.e2e.test_2_switch import PRIMARY_PAGE, SECONDARY_PAGE, holder, settled, unconditional
 from tests.systems import tenants
 from tests.systems.client import asking
 from tests.systems.kubeapi import until
@@ -118,7 +118,7 @@ def test_killed_at_every_step_the_end_is_the_same(stack: Stack, acme: str, pinne
         stack.api.apply(_gate(step, is_open=False)[1])
     try:
         for name in names:
-            stack.patch(name, tenants.failover())
+            stack.patch(name, {**tenants.failover(), **unconditional()})
         until(lambda: _denied(stack, "pin-record", "bcptenants", mark), "held before Record", 30, 0.2)
         until(lambda: _denied(stack, "pin-fence-writer", "leases", mark), "held in Fence", 30, 0.2)
         until(lambda: _denied(stack, "route-login", "ingresses", mark), "held in Route", 30, 0.2)
@@ -166,7 +166,7 @@ def test_the_leader_killed_in_the_moment_of_the_switch(stack: Stack, acme: str, 
     stack.api.wait("BCPTenant", TEAM, name, settled("Secondary"), "users are on the secondary", 40)
     with asking("https://record.acme.test/", stack.net) as client:
         leader = stack.leader()
-        stack.patch(name, tenants.failback())
+        stack.patch(name, tenants.failback(**unconditional()))
         stack.kill_minus_nine(leader)
         stack.api.wait("BCPTenant", TEAM, name, settled("Primary"), "finished by the other", TAKEOVER_SECONDS)
         assert stack.leader() != ""

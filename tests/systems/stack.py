@@ -113,11 +113,12 @@ class Stack:
         """Wait until the login pages of these systems (none = all) are shown to the outside."""
         for name in names or tuple(self.systems):
             system = self.systems[name]
-            until(lambda s=system: self._shows(s), f"{system.login_url} shows its page", deadline_seconds)  # type: ignore[misc]
+            until(lambda s=system: self.shows(s.login_url), f"{system.login_url} shows its page", deadline_seconds)  # type: ignore[misc]
 
-    def _shows(self, system: RentedSystem) -> bool:
+    def shows(self, url: str) -> bool:
+        """The edge serves this page, with a certificate for its name."""
         try:
-            return ask(system.login_url, self.net).status == 200
+            return ask(url, self.net).status == 200
         except OSError:
             return False
 
@@ -175,7 +176,7 @@ class Stack:
         """The disaster: the system is gone, and its login page with it."""
         self.scale(SYSTEMS, name, 0)
         system = self.systems[name]
-        until(lambda: not self._shows(system), f"{system.login_url} is dead", 30)
+        until(lambda: not self.shows(system.login_url), f"{system.login_url} is dead", 30)
 
     def revive(self, name: str) -> None:
         """The system comes back with the state of its dump."""
