@@ -61,8 +61,9 @@ class ApiServer:
     token_file: Path
 
     @classmethod
-    def in_cluster(cls, environ: Mapping[str, str], folder: Path = SERVICE_ACCOUNT) -> "ApiServer":
+    def in_cluster(cls, environ: Mapping[str, str]) -> "ApiServer":
         """As Kubernetes tells its pods. Raises ApiError outside a pod."""
+        folder = SERVICE_ACCOUNT
         host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
         if not host:
             raise ApiError(0, "run.yaml names a Lease, but this is no pod (KUBERNETES_SERVICE_HOST is not set)")
