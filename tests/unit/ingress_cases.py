@@ -278,6 +278,19 @@ async def case_adopted_rivals(ours: Kube, git: Kube, hand: Kube, namespace: str)
     assert (await route.observe()).conflict is None
 
 
+async def case_adopted_way_back_is_never_refused(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
+    """While failed over somebody added a redirect of their own: ours goes all the same, theirs stays."""
+    await git.apply(INGRESS, theirs(namespace))
+    where = context(namespace)
+    route = driver(ours, where, mode="Adopted")
+    await route.apply(where.target("Secondary"), await route.observe())
+    await git.apply(INGRESS, theirs(namespace, **{PERMANENT: OTHER}))
+    seen = await route.observe()
+    assert seen.conflict is not None
+    await route.apply(where.target("Primary"), seen)
+    assert await annotations_of(ours, namespace) == {"owner": "team-a", PERMANENT: OTHER}
+
+
 async def case_adopted_runbook_by_hand(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
     """Somebody ran the runbook while the operator was down: it takes over, and can take the key back off."""
     await git.apply(INGRESS, theirs(namespace))

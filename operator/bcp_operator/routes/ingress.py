@@ -250,16 +250,19 @@ class AdoptedIngress(_IngressDriver):
         )
 
     async def apply(self, target: Target, seen: Observation, *, override: bool = False) -> None:
-        """See Driver.apply. With override a foreign value of the redirect annotation is replaced by force."""
+        """See Driver.apply. With override a foreign value of the redirect annotation is replaced by force.
+
+        The way back is never refused: withdrawing what is ours takes nothing from anybody.
+        """
         if seen.error:
             raise RouteError(seen.error)
-        if seen.conflict and not override:
-            raise RouteError(seen.conflict)
         if seen.in_place == target.system:
             return
         if target.system == "Primary":
             await self._withdraw(seen)
             return
+        if seen.conflict and not override:
+            raise RouteError(seen.conflict)
         self._check(target)
         annotations = {_dialect_of(seen.state).redirect_key: target.login_url}
         body = self._body(seen.state, annotations)
@@ -288,7 +291,8 @@ class AdoptedIngress(_IngressDriver):
         left = await self._write(self._kube.apply(INGRESS, self._body(seen.state)))
         key = _dialect_of(seen.state).redirect_key
         owners = owners_of(left, key)
-        if not owners or not all(owner.is_ours or owner.is_by_hand for owner in owners):
+        url = (left["metadata"].get("annotations") or {}).get(key)
+        if url is None or self._side_of(url) != "Secondary" or not all(o.is_ours or o.is_by_hand for o in owners):
             return
         await self._write(
             self._kube.patch_metadata(
