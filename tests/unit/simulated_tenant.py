@@ -97,6 +97,14 @@ class World:
             self.tick(max(decided.wake_seconds, 0.05))
         raise AssertionError(f"not settled: {plan(self.seen, self.clock)}")
 
+    def side(self) -> str | None:
+        """The settled side."""
+        return self.seen.status.settled_system
+
+    def phase(self) -> str | None:
+        """The phase."""
+        return self.seen.status.phase
+
     def restart(self) -> None:
         """The operator's memory is gone, and its monotonic clock starts elsewhere."""
         fenced = self.seen.lease is not None and self.seen.lease.fenced

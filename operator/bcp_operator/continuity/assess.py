@@ -21,6 +21,7 @@ class Assessment:
         self.now = now
         self.side = phase.desired(base)
         self.conflict = steady.conflict(seen)
+        self.routes = phase.routes(seen, base)
         self.sync = runs.fold(seen, now)
         self.silence = fence.silence(seen, now)
 
@@ -32,11 +33,16 @@ class Assessment:
         return base.model_copy(
             update={
                 "observed_generation": seen.generation,
-                "phase": phase.phase(base, bool(self.conflict), seen.spec.suspend),
+                "phase": phase.phase(
+                    base,
+                    conflict=bool(self.conflict),
+                    set_up=seen.lease is not None,
+                    suspended=seen.spec.suspend,
+                ),
                 "active_system": active,
                 "active_login_url": known.get(active),
                 "sync": self.sync,
-                "routes": phase.routes(seen, base),
+                "routes": self.routes,
                 "runbook": runbook.steps(seen, self.side),
                 "conditions": merge(base.conditions, self._conditions()),
             }
@@ -128,7 +134,7 @@ class Assessment:
             return [Problem(running.type, f"{running.type} {running.id}: step {running.step}")]
         if self.base.settled_system is None:
             return [Problem("Observing", "where users are is not known yet")]
-        off = [route.name for route in self.base.routes if not route.written and not route.message]
+        off = [route.name for route in self.routes if not route.written and not route.message]
         return [Problem("Routing", f"route {', '.join(off)} is not as desired")] if off and not self.conflict else []
 
     def _recovery_point(self) -> Condition:
@@ -145,8 +151,7 @@ class Assessment:
         return self._make("RecoveryPointFresh", "True", Problem("Fresh", f"younger than {limit}{failed}"))
 
     def _login_routed(self) -> Condition:
-        routes = phase.routes(self.seen, self.base)
-        off = [f"{r.name} ({r.message or r.observed})" for r in routes if not r.written]
+        off = [f"{r.name} ({r.message or r.observed})" for r in self.routes if not r.written]
         if off:
             return self._make("LoginRouted", "False", Problem("NotRouted", f"not as desired: {', '.join(off)}"))
         return self._make("LoginRouted", "True", Problem(self.side, f"all routes point to {SIDE_WORDS[self.side]}"))

@@ -7,13 +7,13 @@ from . import operation
 from .observed import Observed, RouteView
 
 
-def phase(status: BCPTenantStatus, conflict: bool, suspended: bool) -> Phase:
-    """Total: every status has exactly one."""
+def phase(status: BCPTenantStatus, *, conflict: bool, set_up: bool, suspended: bool) -> Phase:
+    """Total: every status has exactly one. `set_up`: the writer Lease exists, which comes after the routes."""
     if status.operation is not None:
         return "FailingOver" if status.operation.type == "Failover" else "FailingBack"
     if conflict:
         return "Held"
-    if status.settled_system is None:
+    if status.settled_system is None or not set_up:
         return "Pending"
     return "Suspended" if suspended and status.settled_system == "Primary" else status.settled_system
 
