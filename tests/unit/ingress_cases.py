@@ -286,9 +286,13 @@ async def case_adopted_way_back_is_never_refused(ours: Kube, git: Kube, hand: Ku
     await route.apply(where.target("Secondary"), await route.observe())
     await git.apply(INGRESS, theirs(namespace, **{PERMANENT: OTHER}))
     seen = await route.observe()
-    assert seen.conflict is not None
+    assert (seen.shows, seen.conflict) == ("Secondary", None)
     await route.apply(where.target("Primary"), seen)
     assert await annotations_of(ours, namespace) == {"owner": "team-a", PERMANENT: OTHER}
+    seen = await route.observe()
+    assert seen.conflict is not None
+    with pytest.raises(RouteError, match="pipeline"):
+        await route.apply(where.target("Secondary"), seen)
 
 
 async def case_adopted_runbook_by_hand(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:

@@ -231,7 +231,8 @@ class AdoptedIngress(_IngressDriver):
         url = (found["metadata"].get("annotations") or {}).get(dialect.redirect_key)
         owners = owners_of(found, dialect.redirect_key)
         ours = any(owner.is_ours for owner in owners)
-        conflict = _rival(found, dialect) or self._foreign_value(found, dialect)
+        # Beside a key of ours a rival is no reason to hold the way back up.
+        conflict = self._foreign_value(found, dialect) or (None if ours else _rival(found, dialect))
         shows: ActiveSystem = "Primary" if url is None else "Unknown"
         if url is not None and (ours or conflict is None):
             shows = "Secondary"
