@@ -63,8 +63,8 @@ class RouteMachine(RuleBasedStateMachine):
     def leader_switches(self, side: System) -> None:
         """With a fresh look a switch works, or says why not and changes nothing."""
         seen = run(self.route.observe())
-        before = self.stored(), self.version()
-        foreign = self.mode == "Adopted" and self.url() == OTHER
+        before, url = (self.stored(), self.version()), self.url()
+        foreign = self.mode == "Adopted" and self.url() in (OTHER, PRIMARY)
         withdrawing = self.mode == "Adopted" and side == "Primary"
         try:
             run(self.route.apply(WHERE.target(side), seen))
@@ -77,7 +77,7 @@ class RouteMachine(RuleBasedStateMachine):
             assert withdrawing or not foreign
             after = run(self.route.observe())
             if foreign:
-                assert self.url() == OTHER
+                assert self.url() == url
                 return
             assert (after.shows, after.in_place, after.conflict) == (side, side, None)
             version = self.version()
