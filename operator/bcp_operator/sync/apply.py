@@ -7,12 +7,14 @@ the secondary refuses or can't be reached many times in a row.
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, assert_never
 
 from bcp_operator.systems.client import WritableClient, Written
 from bcp_operator.systems.content import Content, content_hash, diff, field_hashes
 from bcp_operator.systems.errors import CallFailed
 
+from .correlations.committer import Committer
 from .correlations.store import FieldHashes, Row, Status, Store, correlation_id
 from .plan import Action, Head, Match, Scope, desired_content
 from .read import Reader
@@ -20,6 +22,7 @@ from .report import Tally
 from .spool import Spool
 
 MAX_FAILURES_IN_A_ROW = 20
+AHEAD = 64  # actions
 _SYSTEM_FAILURES = frozenset({"Unauthorized", "Unreachable"})
 _NOT_CREATED = frozenset({"Duplicate", "Refused", "Unauthorized", "Unreachable", "Throttled", "NotFound"})
 log = logging.getLogger(__name__)
@@ -27,37 +30,6 @@ log = logging.getLogger(__name__)
 
 class SecondaryDown(Exception):
     """The secondary refused or could not be reached so often in a row that going on is pointless."""
-
-
-class Committer:
-    """Saves rows; those that come in while a transaction is under way share the next one."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._waiting: list[tuple[Row, asyncio.Future[None]]] = []
-        self._flusher: asyncio.Task[None] | None = None
-
-    async def save(self, row: Row) -> None:
-        """Return when the row is durable. Raises StoreError."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((row, done))
-        if self._flusher is None or self._flusher.done():
-            self._flusher = asyncio.create_task(self._flush())
-        await done
-
-    async def _flush(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            try:
-                await asyncio.to_thread(self._store.save, [row for row, _ in batch])
-            except Exception as error:  # handed to everyone who waits
-                for _, done in batch:
-                    if not done.done():
-                        done.set_exception(error)
-            else:
-                for _, done in batch:
-                    if not done.done():
-                        done.set_result(None)
 
 
 class Applier:
@@ -83,13 +55,16 @@ class Applier:
     async def run(self) -> None:
         """Everything. Raises FenceLost (from the client's gate), StoreError, SecondaryDown."""
         group = -1
-        for phase in self._spool.phases():
-            if phase // 2 != group:
-                await self._retry_conflicts()
-                group = phase // 2
-            await self._together(self._spool.actions(phase))
-            log.info("phase done", extra={"phase": phase, "counts": self._summary()})
-        await self._retry_conflicts()
+        try:
+            for phase in self._spool.phases():
+                if phase // 2 != group:
+                    await self._retry_conflicts()
+                    group = phase // 2
+                await self._together(self._spool.actions(phase))
+                log.info("phase done", extra={"phase": phase, "counts": self._summary()})
+            await self._retry_conflicts()
+        finally:
+            await self._committer.drain()  # what was written is known, however the run ends
 
     async def _retry_conflicts(self) -> None:
         """Try again what was refused as a duplicate: another entity may have given up the name since."""
@@ -98,16 +73,34 @@ class Applier:
             await self._together(iter(again), last_try=True)
 
     async def _together(self, actions: Iterator[Action], *, last_try: bool = False) -> None:
+        """Some at a time. Ahead of the writes, rows of the creates to come are made PENDING, many in one transaction."""
+        ahead: asyncio.Queue[Action | None] = asyncio.Queue(2 * AHEAD)
+
+        async def prepare() -> None:
+            while batch := list(islice(actions, AHEAD)):
+                await self._committer.save([self._pending(action) for action in batch if action.kind == "create"])
+                for action in batch:
+                    await ahead.put(action)
+            for _ in range(self._concurrency):
+                await ahead.put(None)
+
         async def work() -> None:
-            for action in actions:
+            while action := await ahead.get():
                 await self._one(action, last_try)
 
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(prepare())
                 for _ in range(self._concurrency):
                     group.create_task(work())
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
+        await self._committer.drain()
+
+    def _pending(self, action: Action) -> Row:
+        primary_id = action.primary_id or ""
+        shared_id = correlation_id(self._scope.pair, action.type, primary_id)
+        return Row(action.type, primary_id, shared_id, key=action.key)
 
     async def _one(self, action: Action, last_try: bool) -> None:
         try:
@@ -147,11 +140,9 @@ class Applier:
         name, primary_id = action.type, action.primary_id or ""
         wanted = desired_content(self._scope, self._spool, name, primary_id)
         self._note_unresolved(action, {path for path, _ in wanted.awaited} - set(action.fields))
-        shared_id = correlation_id(self._scope.pair, name, primary_id)
-        pending = Row(name, primary_id, shared_id, key=action.key)
-        await self._committer.save(pending)
+        pending = self._pending(action)  # on disk by now
         try:
-            written = await self._client.create(name, wanted.content, shared_id)
+            written = await self._client.create(name, wanted.content, pending.correlation_id)
         except CallFailed as error:
             if error.reason in _NOT_CREATED:
                 await asyncio.to_thread(self._store.forget, [pending])
@@ -240,7 +231,7 @@ class Applier:
             _both(sent or {}, stored if stored is not None else sent or {}),
             status,
         )
-        await self._committer.save(row)
+        await self._committer.later(row)
 
     def _content(self, name: str, written: Written) -> Content | None:
         """What the secondary made of a write, comparable with its next listing."""
