@@ -13,7 +13,7 @@ import pytest
 from tests.cluster import Cluster, ClusterError
 from tests.cluster.settings import APISERVER_PORT, NODE_ADDRESS
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.lab]
 
 
 def test_a_client_certificate_is_a_user_with_groups(cluster: Cluster) -> None:

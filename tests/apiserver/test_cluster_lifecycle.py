@@ -26,7 +26,7 @@ from tests.cluster.hosttraces import POD_LOG_LINKS
 from tests.cluster.identity import ProcessId
 from tests.cluster.ledger import Ledger
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.lab]
 
 POD = {
     "apiVersion": "v1",
@@ -164,9 +164,22 @@ def test_a_cluster_with_pods_and_volumes_leaves_nothing(instance: Instance) -> N
     instance.look()
     assert any(process not in now.values() for process in instance.seen), "the pod's processes are seen"
     assert mounts.under(instance.folders.state)
+    a_volume_goes_with_its_claim(cluster, instance.folders.state / "volumes")
     ran("down")
     instance.assert_nothing_left()
     ran("down")
+
+
+def a_volume_goes_with_its_claim(cluster: Cluster, folder: Path) -> None:
+    """Fail unless a claim gets a volume of its own that is removed with it."""
+    before = set(folder.iterdir())
+    claim = {**CLAIM, "metadata": {"name": "short", "namespace": "default"}}
+    cluster.kubectl("create", "-f", "-", input=yaml.safe_dump(claim))
+    cluster.kubectl("wait", "pvc/short", "--for=jsonpath={.status.phase}=Bound", "--timeout=30s")
+    (made,) = set(folder.iterdir()) - before
+    cluster.kubectl("delete", "pvc/short")
+    cluster.kubectl("wait", f"pv/{made.name}", "--for=delete", "--timeout=30s")
+    assert not made.exists()
 
 
 def serves_names_and_routes(cluster: Cluster) -> None:
@@ -191,19 +204,6 @@ def serves_names_and_routes(cluster: Cluster) -> None:
     connection.close()
 
 
-def test_a_volume_goes_with_its_claim(instance: Instance) -> None:
-    ran("up", "--no-images")
-    cluster = Cluster()
-    cluster.kubectl("create", "-f", "-", input=yaml.safe_dump(CLAIM))
-    cluster.kubectl("wait", "pvc/data", "--for=jsonpath={.status.phase}=Bound", "--timeout=30s")
-    volume = cluster.kubectl("get", "pv", "-o", "name").stdout.strip()
-    (folder,) = (instance.folders.state / "volumes").iterdir()
-    assert folder.name in volume
-    cluster.kubectl("delete", "pvc/data")
-    cluster.kubectl("wait", volume, "--for=delete", "--timeout=30s")
-    assert not folder.exists()
-
-
 @pytest.mark.parametrize("component", ["etcd", "kube-apiserver", "containerd", "kubelet"])
 def test_a_killed_up_is_cleaned_by_down(instance: Instance, component: str) -> None:
     process = tool("up", "--no-images")
@@ -213,6 +213,27 @@ def test_a_killed_up_is_cleaned_by_down(instance: Instance, component: str) -> N
     instance.look()
     ran("down")
     instance.assert_nothing_left()
+
+
+def test_a_killed_up_is_completed_by_the_next(instance: Instance) -> None:
+    process = tool("up", "--no-images")
+    until(lambda: "containerd" in Ledger.load(instance.folders).processes, process)
+    process.kill()
+    process.communicate()
+    ran("up", "--no-images")
+    cluster = Cluster()
+    cluster.kubectl("create", "-f", "-", input=yaml.safe_dump_all([CLAIM, POD]))
+    cluster.kubectl("wait", "pod/holder", "--for=condition=Ready", "--timeout=60s")
+
+
+def test_what_an_earlier_boot_left_is_replaced(instance: Instance) -> None:
+    instance.folders.pki.mkdir(parents=True)
+    (instance.folders.pki / "complete").touch()  # its certificates may be out of date
+    ledger = Ledger.load(instance.folders)
+    with ledger.changing():
+        ledger.processes["etcd"] = ProcessId(os.getpid(), 1, "an earlier boot")
+    ran("up", "--control-plane")
+    assert json.loads(ran("status", "-o", "json"))["running"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -36,8 +36,7 @@ def fetch(folders: Folders, jobs: Jobs, timings: Timings) -> dict[str, Path]:
 
 def prepare(folders: Folders, ledger: Ledger) -> None:
     """Make the namespace, keys and configuration files that don't exist yet."""
-    if not netns.exists(folders.netns):
-        netns.create(folders.netns)
+    netns.ensure(folders.netns)
     pki.create_all(folders.pki)
     folders.config.mkdir(parents=True, exist_ok=True)
     folders.logs.mkdir(parents=True, exist_ok=True)

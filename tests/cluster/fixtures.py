@@ -18,8 +18,9 @@ from tests.cluster.ledger import Ledger
 _whole = pytest.StashKey[bool]()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Make SIGTERM end the session as Ctrl-C does: through the fixtures' clean-up."""
+    config.addinivalue_line("markers", "lab: about the cluster this package makes; not run on an existing one")
     if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _interrupt)
 
@@ -29,7 +30,11 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Remember whether any selected test needs a node."""
+    """Leave out what only the own cluster can show, and remember whether any selected test needs a node."""
+    if os.environ.get("BCP_CLUSTER") == "existing":
+        own = [item for item in items if item.get_closest_marker("lab")]
+        config.hook.pytest_deselected(items=own)
+        items[:] = [item for item in items if item not in own]
     config.stash[_whole] = any(item.get_closest_marker("e2e") for item in items)
 
 

@@ -55,7 +55,7 @@ def up(folders: Folders, *, node: bool, images: bool, transient: bool = False) -
         raise ClusterError("the test cluster makes namespaces, mounts and cgroups: run it as root")
     check_length(folders)
     with locked(folders.lock), _interruptible():
-        fresh = not folders.state.exists()
+        fresh = _settle_leftovers(folders)
         folders.state.mkdir(parents=True, exist_ok=True)
         ledger = Ledger.load(folders)
         with ledger.changing():
@@ -71,6 +71,23 @@ def up(folders: Folders, *, node: bool, images: bool, transient: bool = False) -
             raise
 
 
+def _settle_leftovers(folders: Folders) -> bool:
+    """End what a killed `up` left running, and clear away what an earlier boot left; return whether nothing is there."""
+    if not folders.state.exists():
+        return True
+    ledger = Ledger.load(folders)
+    if any(process.boot_id != identity.boot_id() for process in ledger.processes.values()):
+        say("the machine was restarted since this cluster ran: starting a new one")
+        _down(folders)
+        return True
+    for leader in ledger.jobs.values():
+        stop_leftover(leader)
+    with ledger.changing():
+        ledger.jobs.clear()
+    packages.allow_services(ledger)
+    return False
+
+
 def _up(folders: Folders, ledger: Ledger, jobs: Jobs, *, node: bool, images: bool) -> None:
     timings = Timings(folders.cache / "timings.json")
     wanted = [packages.CONTROL_PLANE, *([packages.NODE] if node else []), *([packages.IMAGES] if images else [])]
@@ -83,7 +100,7 @@ def _up(folders: Folders, ledger: Ledger, jobs: Jobs, *, node: bool, images: boo
     controlplane.start_early(folders, ledger, supervisor, found)
     if node:
         nodes.prepare(folders)
-        nodes.start_containerd(folders, supervisor, found, jobs)
+        nodes.start_containerd(folders, ledger, supervisor, found, jobs)
     controlplane.wait_apiserver(client, supervisor)
     controlplane.start_controllers(folders, supervisor, found)
     if node:

@@ -23,18 +23,26 @@ def exists(file: Path) -> bool:
     return str(file) in _mount_points()
 
 
-def create(file: Path) -> None:
-    """Make the namespace, bound to a file, with loopback and a bridge that carries the node's address.
+def ensure(file: Path) -> None:
+    """Make the namespace unless it is there, bound to a file, with a bridge that carries the node's address.
+
+    One that an interrupted run left unfinished is made again.
 
     Raises:
         ClusterError: the kernel or missing rights refuse it.
     """
+    finished = file.with_suffix(".finished")
+    if exists(file) and finished.exists():
+        return
+    finished.unlink(missing_ok=True)
+    remove(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.touch()
     _tool(["unshare", f"--net={file}", "true"], None)
     lines = ["link set lo up", f"link add {_BRIDGE} type bridge"]
     lines += [f"addr add {NODE_ADDRESS}/{NODE_PREFIX_BITS} dev {_BRIDGE}", f"link set {_BRIDGE} up"]
     _tool([*enter(file), "ip", "-batch", "-"], "\n".join(lines) + "\n")
+    finished.touch()
 
 
 def remove(file: Path) -> None:

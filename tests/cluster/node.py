@@ -25,6 +25,7 @@ from tests.cluster import (
 from tests.cluster.apiclient import ApiClient, wait_until
 from tests.cluster.folders import Folders, write_changed
 from tests.cluster.jobs import Jobs
+from tests.cluster.ledger import Ledger
 from tests.cluster.progress import Timings, say
 from tests.cluster.supervisor import PYTHON, Supervisor
 
@@ -59,18 +60,25 @@ def prepare(folders: Folders) -> None:
         write_changed(folders.config / name, text)
 
 
-def start_containerd(folders: Folders, supervisor: Supervisor, found: dict[str, Path], jobs: Jobs) -> None:
+def start_containerd(
+    folders: Folders, ledger: Ledger, supervisor: Supervisor, found: dict[str, Path], jobs: Jobs
+) -> None:
     """Start containerd and load the image that holds a pod's namespaces."""
-    if supervisor.start(nodeparts.containerd(folders, packages.program("containerd"))):
-        wait_until(
-            folders.containerd_socket.exists,
-            settings.NODE_READY_SECONDS,
-            "containerd opens its socket",
-            lambda: supervisor.dead(["containerd"]),
-        )
+    if not ledger.running("containerd"):
+        folders.containerd_socket.unlink(missing_ok=True)  # a killed one leaves its socket
+        supervisor.start(nodeparts.containerd(folders, packages.program("containerd")))
+    wait_until(
+        folders.containerd_socket.exists,
+        settings.NODE_READY_SECONDS,
+        "containerd opens its socket",
+        lambda: supervisor.dead(["containerd"]),
+    )
+    if nodeconfig.PAUSE_IMAGE not in ledger.images:
         file = folders.state / "pause.tar"
         archive.write_single_program(file, nodeconfig.PAUSE_IMAGE, found["pause"] / "pause")
         jobs.run("load-pause", [*ctr(folders), "images", "import", str(file)])
+        with ledger.changing():
+            ledger.images[nodeconfig.PAUSE_IMAGE] = file.name
 
 
 def ctr(folders: Folders) -> list[str]:
