@@ -26,13 +26,13 @@ def exists(file: Path) -> bool:
 def ensure(file: Path) -> None:
     """Make the namespace unless it is there, bound to a file, with a bridge that carries the node's address.
 
-    One that an interrupted run left unfinished is made again.
+    One that an interrupted run left unfinished is made again; nothing can be running in it yet.
 
     Raises:
         ClusterError: the kernel or missing rights refuse it.
     """
     finished = file.with_suffix(".finished")
-    if exists(file) and finished.exists():
+    if exists(file) and (finished.exists() or members(file)):
         return
     finished.unlink(missing_ok=True)
     remove(file)
