@@ -44,9 +44,10 @@ class Buildah:
         """Whether the storage holds an image."""
         return self.ask("inspect", "--type", "image", "--format", "{{.FromImageID}}", image) is not None
 
-    def forget_containers(self) -> None:
-        """Remove the working containers that interrupted builds left; the caller holds the images lock."""
+    def forget_leftovers(self) -> None:
+        """Remove working containers and nameless images of earlier builds; the caller holds the images lock."""
         self.ask("rm", "--all")
+        self.ask("rmi", "--prune")
 
     def build(self, name: str, image: str, dockerfile: Path, context: Path, arguments: dict[str, str]) -> None:
         """Build an image from a Dockerfile without asking any registry."""

@@ -128,7 +128,7 @@ class Builder:
         archive = self._folders.cache / "images" / f"{image.short}-{key}.tar"
         if not archive.exists():
             with self._timings.measured(f"image-{image.short}", f"building {image.name}", "about 1 min"):
-                builder.forget_containers()
+                builder.forget_leftovers()
                 self._build(image, builder, base_image, requirements, archive)
         return archive, key
 
