@@ -100,6 +100,9 @@ def _login_handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
     class Login(_Quiet):
         def do_GET(self) -> None:
             gateway.asked.release()
+            if "login" in gateway.down:
+                self.answer(503)
+                return
             tenant = (self.headers.get("Host") or "").split(".")[0]
             location = gateway.location(tenant)
             self.answer(302 if location else 200, location)
