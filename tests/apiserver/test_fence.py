@@ -11,7 +11,8 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
@@ -118,7 +119,7 @@ def test_of_two_runs_one_writes_and_the_other_says_so(desk: Desk) -> None:
     assert first.stop() == 0
 
 
-def test_a_dead_runs_lease_is_taken_after_its_full_length_only(desk: Desk) -> None:
+def dead(desk: Desk) -> None:
     long_ago = "2020-01-01T00:00:00.000000Z"  # the clock on the wall says nothing
     name = desk.lease("dead", "run/gone/1", renewTime=long_ago, acquireTime=long_ago)
     began = time.monotonic()
@@ -129,7 +130,7 @@ def test_a_dead_runs_lease_is_taken_after_its_full_length_only(desk: Desk) -> No
     assert writer.stop() == 0
 
 
-def test_a_switch_that_fences_stops_the_writer(desk: Desk) -> None:
+def switched(desk: Desk) -> None:
     name = desk.lease("switch")
     writer = desk.start(name)
     writer.writing()
@@ -140,23 +141,22 @@ def test_a_switch_that_fences_stops_the_writer(desk: Desk) -> None:
     assert desk.spec(name)["holderIdentity"] == "fence/op-2"  # and is not given back
 
 
-@pytest.mark.parametrize("fenced_meanwhile", [True, False])
-def test_a_frozen_writer_never_runs_again(desk: Desk, fenced_meanwhile: bool) -> None:
+def frozen(desk: Desk, *, fenced_meanwhile: bool) -> None:
     name = desk.lease(f"frozen-{str(fenced_meanwhile).lower()}")
     writer = desk.start(name)
     writer.writing()
     writer.process.send_signal(signal.SIGSTOP)
-    frozen = time.monotonic()
+    stopped = time.monotonic()
     if fenced_meanwhile:
         desk.hold(name, "fence/op-3")
-    until(lambda: time.monotonic() > frozen + LEASE_SECONDS + 0.5, "the end of the lease", 20)
+    until(lambda: time.monotonic() > stopped + LEASE_SECONDS + 0.5, "the end of the lease", 20)
     before = len(writer.writes())
     writer.process.send_signal(signal.SIGCONT)
     assert writer.process.wait(5) == -signal.SIGALRM
     assert len(writer.writes()) == before
 
 
-def test_a_writer_cut_off_stops_before_its_lease_ends(desk: Desk) -> None:
+def cut_off(desk: Desk) -> None:
     name = desk.lease("cut")
     wire = Wire(desk.server)
     writer = desk.start(name, server=f"https://127.0.0.1:{wire.port}")
@@ -167,6 +167,40 @@ def test_a_writer_cut_off_stops_before_its_lease_ends(desk: Desk) -> None:
     # A write takes up to five seconds: none is begun that would not end before the lease does.
     assert writer.writes()[-1] <= cut + LEASE_SECONDS - 5.0
     assert desk.spec(name)["holderIdentity"].startswith("run/")
+
+
+Play = Callable[[], None]
+
+
+@pytest.fixture(scope="module")
+def slow(desk: Desk) -> Iterator[dict[str, Future[None]]]:
+    """Those that need a whole lease's length, all at once."""
+    plays: dict[str, Play] = {
+        "dead": lambda: dead(desk),
+        "switched": lambda: switched(desk),
+        "frozen and fenced": lambda: frozen(desk, fenced_meanwhile=True),
+        "frozen": lambda: frozen(desk, fenced_meanwhile=False),
+        "cut off": lambda: cut_off(desk),
+    }
+    with ThreadPoolExecutor(len(plays)) as pool:
+        yield {name: pool.submit(play) for name, play in plays.items()}
+
+
+def test_a_dead_runs_lease_is_taken_after_its_full_length_only(slow: dict[str, Future[None]]) -> None:
+    slow["dead"].result(90)
+
+
+def test_a_switch_that_fences_stops_the_writer(slow: dict[str, Future[None]]) -> None:
+    slow["switched"].result(90)
+
+
+@pytest.mark.parametrize("play", ["frozen and fenced", "frozen"])
+def test_a_frozen_writer_never_runs_again(slow: dict[str, Future[None]], play: str) -> None:
+    slow[play].result(90)
+
+
+def test_a_writer_cut_off_stops_before_its_lease_ends(slow: dict[str, Future[None]]) -> None:
+    slow["cut off"].result(90)
 
 
 async def test_the_report_goes_into_its_config_map(desk: Desk) -> None:

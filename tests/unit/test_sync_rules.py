@@ -338,6 +338,13 @@ def test_nothing_is_sent_when_the_store_can_not_be_written(monkeypatch: pytest.M
     assert made.secondary.writes == []
 
 
+def test_text_that_is_no_text_is_carried_across_all_the_same() -> None:
+    made = pair(a={"title": "half \ud800 a pair"}, b={"title": "Żółć \U0001f600"})
+    assert made.run().total("created") == 2
+    assert made.twin("person", "a")["title"] == "half \ud800 a pair"
+    assert made.run().total("unchanged") == 2
+
+
 def test_the_order_of_types() -> None:
     assert type_order(profile(), {"person", "team"}) == [["person"], ["team"]]
     ring = profile(PROFILE.replace("path: boss.id, to: [person]", "path: boss.id, to: [team]"))

@@ -96,7 +96,7 @@ def test_many_rows_may_be_changed_while_they_are_read(opener: Opener) -> None:
     assert seen == 2500
 
 
-@pytest.mark.parametrize("text", ["p1", "s1", "c1", "ada"])
+@pytest.mark.parametrize("text", ["p1", "s1", "c1", "ada", "Ada"])
 def test_find_knows_every_name_of_a_pair(opener: Opener, text: str) -> None:
     store = opener(PAIR)
     store.save([ROW, Row("user", "zz", "yy")])

@@ -26,13 +26,13 @@ Changes = dict[str, Any]  # top-level field -> new value, or REMOVED
 
 
 def canonical(value: Any) -> str:
-    """JSON text that is the same for equal values: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """JSON text that is the same for equal values: sorted keys, no spaces, ASCII (half a surrogate pair is no text)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def content_hash(value: Any) -> str:
     """Hash of a JSON value, 32 hex digits."""
-    return hashlib.blake2b(canonical(value).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hashlib.blake2b(canonical(value).encode("ascii"), digest_size=16).hexdigest()
 
 
 def field_hashes(content: Mapping[str, Any]) -> dict[str, str]:

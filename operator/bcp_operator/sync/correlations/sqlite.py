@@ -89,8 +89,9 @@ class SqliteStore:
             )
 
     def find(self, text: str) -> Iterator[Row]:
-        """Rows with this primary ID, secondary ID, correlation ID or key."""
-        return self._select("? IN (primary_id, secondary_id, correlation_id, key)", (text,))
+        """Rows with this primary ID, secondary ID, correlation ID or key (in any case, where its profile says so)."""
+        where = "(? IN (primary_id, secondary_id, correlation_id, key) OR key = ?)"
+        return self._select(where, (text, text.casefold()))
 
     def close(self) -> None:
         """Release the store."""
