@@ -394,11 +394,21 @@ def test_a_lost_lease_comes_back_free_only_on_a_primary_that_shows() -> None:
     world.seen = replace(world.seen, lease=None)
     world.settle()
     assert world.seen.lease == WriterView("", None, None)
-    world = sim.failed_over()
+    world = sim.failed_over(sync={"enabled": True})
     world.seen = replace(world.seen, lease=None)
     world.settle()
     assert world.seen.lease is not None
     assert world.seen.lease.holder.startswith("fence/lost-")
+
+
+def test_a_tenant_that_never_synced_need_not_wait_for_a_writer() -> None:
+    world = sim.fresh(failover={"activeSystem": "Secondary"})
+    world.seen = replace(world.seen, generation=2)
+    world.settle()
+    last = world.seen.status.last_operation
+    assert last is not None
+    assert last.rto_seconds is not None
+    assert last.rto_seconds < 1
 
 
 def test_a_foreign_redirect_holds_up_its_own_route_only() -> None:

@@ -52,7 +52,7 @@ def hold(seen: Observed, fence: str) -> tuple[Action, ...]:
     """What is missing for the fence: first the Lease, then everything that could start or be a run."""
     actions: list[Action] = []
     if seen.lease is None:
-        actions.append(CreateLease(fence))
+        actions.append(CreateLease("" if _never_synced(seen) else fence))
     elif seen.lease.holder != fence:
         actions.append(HoldWriter(fence))
     return (*actions, *clear(seen))
@@ -62,6 +62,13 @@ def clear(seen: Observed) -> tuple[Action, ...]:
     """Delete the CronJob, so that nothing starts, and the Jobs that are active."""
     cronjob: tuple[Action, ...] = (DeleteCronJob(),) if seen.sync.cronjob else ()
     return (*cronjob, *(DeleteRun(run.name, run.uid) for run in seen.sync.runs if run.active))
+
+
+def _never_synced(seen: Observed) -> bool:
+    """No run can ever have been: then a missing Lease is a new one, made free, and its fence needs no wait."""
+    known = seen.status.sync
+    past = known is not None and (known.enabled_at is not None or known.last_run is not None)
+    return not past and not seen.sync.cronjob and not seen.sync.runs
 
 
 def _ended(lease: WriterView, seen: Observed) -> bool:
