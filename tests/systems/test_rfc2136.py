@@ -162,6 +162,7 @@ async def test_foreign_target_is_refused_and_can_be_overridden(bind: NameServer)
         (secret(algorithm="hmac-md5"), "algorithm has to be one of"),
         (secret(secret="not base64!"), "base64"),
         (secret(keyName=""), "missing: keyName"),
+        (secret(algorithm="", secret=""), "missing: algorithm, secret"),
     ],
 )
 async def test_wrong_keys_are_refused_without_showing_them(bind: NameServer, key: dict[str, Any], why: str) -> None:

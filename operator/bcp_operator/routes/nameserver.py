@@ -41,7 +41,7 @@ class Cname:
 
 
 def tsig_key(secret: Object | None, name: str) -> dns.tsig.Key:
-    """The key in a Secret: keyName, algorithm (default hmac-sha256) and secret (base64, as in named.conf).
+    """The key in a Secret: keyName, algorithm (e.g. hmac-sha256) and secret (base64, as in named.conf).
 
     Raises RouteError that names what is wrong, never the value.
     """
@@ -50,10 +50,10 @@ def tsig_key(secret: Object | None, name: str) -> dns.tsig.Key:
         texts = {key: binascii.a2b_base64(value).decode().strip() for key, value in data.items()}
     except (ValueError, TypeError):
         raise RouteError(f"Secret {name} can't be decoded") from None
-    missing = [key for key in ("keyName", "secret") if not texts.get(key)]
+    missing = [key for key in ("keyName", "algorithm", "secret") if not texts.get(key)]
     if missing:
         raise RouteError(f"Secret {name} needs the keys keyName, algorithm and secret; missing: {', '.join(missing)}")
-    algorithm = ALGORITHMS.get(texts.get("algorithm", "hmac-sha256").lower().rstrip("."))
+    algorithm = ALGORITHMS.get(texts["algorithm"].lower().rstrip("."))
     if algorithm is None:
         raise RouteError(f"Secret {name}: algorithm has to be one of {', '.join(ALGORITHMS)}")
     try:
