@@ -114,3 +114,21 @@ async def test_kubectl_replace_of_a_managed_object_is_set_right(cluster: Cluster
     assert (seen.shows, seen.ours, seen.conflict) == ("Unknown", True, None)
     await route.apply(where.target("Secondary"), seen)
     assert (await route.observe()).in_place == "Secondary"
+
+
+async def test_somebody_who_owns_an_empty_map_of_annotations_is_no_conflict(
+    cluster: Cluster, ours: Kube, namespace: str
+) -> None:
+    """A manifest with `annotations: {}` owns the map itself; the API server calls every key in it a conflict."""
+    empty = json.loads(manifest(namespace))
+    empty["metadata"]["annotations"] = {}
+    cluster.kubectl("apply", "--server-side", "--field-manager=argocd", "-f", "-", input=json.dumps(empty))
+    where = context(namespace)
+    route = driver(ours, where, mode="Adopted")
+    await route.apply(where.target("Secondary"), await route.observe())
+    seen = await route.observe()
+    assert seen.in_place == "Secondary"
+    cluster.kubectl("apply", "--server-side", "--field-manager=argocd", "-f", "-", input=json.dumps(empty))
+    assert (await route.observe()).in_place == "Secondary"
+    await route.apply(where.target("Primary"), await route.observe())
+    assert KEY not in await annotations_of(ours, namespace)

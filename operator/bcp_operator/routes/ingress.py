@@ -267,9 +267,9 @@ class AdoptedIngress(_IngressDriver):
         self._check(target)
         annotations = {_dialect_of(seen.state).redirect_key: target.login_url}
         body = self._body(seen.state, annotations)
-        # Our own older value may have been set in our name by kubectl (runbook): that is no conflict with ourselves.
-        force = override or seen.ours
-        await self._write(self._kube.apply(INGRESS, body, force=force))
+        # Whose the key is was judged above, for exactly the version that this is applied to. What the API server would
+        # call a conflict beyond that is none: our older value set by kubectl (runbook), or an empty map of annotations.
+        await self._write(self._kube.apply(INGRESS, body, force=True))
 
     async def restore(self, seen: Observation) -> None:
         """See Driver.restore: the object goes on as its owner built it, without our key."""
