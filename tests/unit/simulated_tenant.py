@@ -189,7 +189,6 @@ def fresh(**parts: Any) -> World:
         name="acme",
         uid="5f0c1d2e-0000-4000-8000-000000000000",
         generation=1,
-        created=START,
         spec=spec(**parts),
         status=BCPTenantStatus(),
         policy=SyncPolicySpec(),

@@ -45,7 +45,6 @@ def worlds_without_past(draw: st.DrawFn) -> Observed:
         name="acme",
         uid="5f0c1d2e-0000-4000-8000-000000000000",
         generation=draw(st.integers(1, 9)),
-        created=draw(sim.times),
         spec=draw(sim.specs),
         status=BCPTenantStatus(),
         requester=draw(sim.requesters),

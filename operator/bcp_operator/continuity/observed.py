@@ -136,7 +136,6 @@ class Observed:
     name: str
     uid: str
     generation: int
-    created: datetime
     spec: BCPTenantSpec
     status: BCPTenantStatus
     requester: Requester = Requester()

@@ -36,19 +36,23 @@ def active_system(routes: tuple[RouteView, ...]) -> ActiveSystem:
 def routes(seen: Observed, status: BCPTenantStatus) -> list[RouteStatus]:
     """Each route for status."""
     side = desired(status)
-    return [
-        RouteStatus(
-            name=route.name,
-            desired=side,
-            written=route.shows == side and route.current and not route.error,
-            observed=route.shows,
-            path_preserved=route.path_preserved,
-            message=_message(seen, route),
-        )
-        for route in seen.routes
-    ]
+    return [_route(seen, route, side) for route in seen.routes]
 
 
-def _message(seen: Observed, route: RouteView) -> str:
+def _route(seen: Observed, route: RouteView, side: System) -> RouteStatus:
+    written = route.shows == side and route.current and not route.error
+    return RouteStatus(
+        name=route.name,
+        desired=side,
+        written=written,
+        observed=route.shows,
+        path_preserved=route.path_preserved,
+        message=_message(seen, route, written),
+    )
+
+
+def _message(seen: Observed, route: RouteView, written: bool) -> str:
+    if written:
+        return ""
     text = route.conflict or route.error or seen.memory.route_errors.get(route.name, "")
     return text[:512]

@@ -159,23 +159,20 @@ class Observer:
     ) -> SyncView:
         """The sync's objects and runs. Nothing is stale where nothing may be made: while switching or fenced."""
         pods = await self._pods(tenant, lease, found_jobs)
-        idle = wanted is None or tenant.switching or (lease is not None and lease.fenced)
         return SyncView(
             cronjob=cronjob is not None,
-            stale=() if idle or wanted is None else await self._stale(tenant.key, cronjob, wanted, fresh),
+            stale=() if wanted is None else await self._stale(tenant.key, cronjob, wanted, fresh),
             runs=jobs.run_views(found_jobs, pods.items, pods.report),
             terminated_writers=jobs.terminated(pods.items) | frozenset(state.terminated_pods),
         )
 
     def _observed(self, tenant: _Tenant, state: TenantState, **parts: object) -> Observed:
         metadata = tenant.obj["metadata"]
-        created = requester.parse_time(metadata.get("creationTimestamp"))
         return Observed(
             namespace=tenant.key.namespace,
             name=tenant.key.name,
             uid=metadata["uid"],
             generation=metadata.get("generation", 1),
-            created=created or now().wall,
             spec=tenant.spec,
             status=tenant.status,
             requester=requester.read(tenant.obj, stamped=self._around.stamped),
@@ -238,8 +235,8 @@ class Observer:
             name = sync.policy_ref.name if sync.policy_ref else ""
             return Problem("PolicyNotFound", f"SyncPolicy {name} does not exist in this namespace"), None
         problem = schedule.check(sync, policy)
-        if problem is not None:
-            return problem, None
+        if problem is not None or tenant.switching or (lease is not None and lease.fenced):
+            return problem, None  # nothing is built for a sync that may not run now
         recorded = tenant.status.sync.enabled_at if tenant.status.sync else None
         enabled_at = (lease.enabled_at if lease else None) or recorded or now().wall
         when = schedule.resolve(sync, policy, enabled_at)

@@ -2,6 +2,7 @@
 
 import logging
 from collections import defaultdict
+from dataclasses import dataclass, replace
 
 from bcp_operator.api.tenant_status import BCPTenantStatus
 from bcp_operator.continuity.actions import Note, Plan
@@ -25,6 +26,14 @@ AGAIN_SECONDS = 0.5
 UNREADABLE_SECONDS = 60.0
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What one pass came to: settled for now, or another look; `known` spares the reading."""
+
+    settled: bool = False
+    known: Sight | None = None
+
+
 class TenantReconciler:
     """Brings tenants to what their spec asks for."""
 
@@ -44,9 +53,10 @@ class TenantReconciler:
         """Bring one tenant as far as it goes now; the answer is when to look again, in seconds."""
         state = self.states[key]
         fresh = False
+        sight: Sight | None = None
         for _ in range(LONGEST_CHAIN):
             try:
-                sight = await self._observer.look(key, state, fresh=fresh)
+                sight = sight or await self._observer.look(key, state, fresh=fresh)
             except Unreadable as error:
                 log.error("%s", error, extra=_where(key))
                 return UNREADABLE_SECONDS
@@ -56,35 +66,43 @@ class TenantReconciler:
             decided = plan(sight.seen, now())
             if _nothing(decided, sight):
                 return decided.wake_seconds
-            if sight.fresh and not await self._do(key, decided, sight, state):
+            outcome = await self._do(key, decided, sight, state) if sight.fresh else Outcome()
+            if outcome.settled:
                 return decided.wake_seconds
+            sight = outcome.known
             fresh = True
         log.warning("still not settled, others first", extra=_where(key))
         return AGAIN_SECONDS
 
-    async def _do(self, key: Key, decided: Plan, sight: Sight, state: TenantState) -> bool:
-        """Act and write status; True when the world is worth another look at once."""
+    async def _do(self, key: Key, decided: Plan, sight: Sight, state: TenantState) -> Outcome:
+        """Act and write status."""
+        known: Sight | None = None
         try:
             for action in decided.actions:
                 log.debug("%s", action, extra=_where(key))
                 await self._actor.carry_out(action, sight, state)
             if _written(decided.status) != _written(sight.seen.status):
-                await self._write_status(decided.status, sight)
+                known = await self._write_status(decided.status, sight)
         except (Conflict, RouteChanged, NotFound) as error:
             log.debug("the world has moved on: %s", error, extra=_where(key))
             await self._observer.refresh(key)
-            return True
+            return Outcome()
         for note in decided.notes:
             self._tell(note, sight, decided.status)
-        return bool(decided.actions) or decided.wake_seconds == 0.0
+        if decided.actions or decided.wake_seconds != 0.0:
+            return Outcome(settled=not decided.actions)
+        # An operation was recorded and nothing else has changed: what was seen a moment ago still holds.
+        return Outcome(known=known if decided.status.operation else None)
 
-    async def _write_status(self, status: BCPTenantStatus, sight: Sight) -> None:
+    async def _write_status(self, status: BCPTenantStatus, sight: Sight) -> Sight:
+        """Write it, on the condition that the object is as it was seen; the sight with it."""
         self._actor.check()
         metadata = sight.obj["metadata"]
         written = await self._kube.patch_status(
             TENANT, metadata["namespace"], metadata["name"], _written(status), metadata["resourceVersion"]
         )
         self._cache.put(TENANT, written)
+        return replace(sight, obj=written, seen=replace(sight.seen, status=status))
 
     def _tell(self, note: Note, sight: Sight, status: BCPTenantStatus) -> None:
         """An event for everybody, a log line for the operator's own record."""

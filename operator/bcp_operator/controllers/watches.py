@@ -66,6 +66,7 @@ class Watches:
         self._queue = queue
         self._tenants = tenants
         self._policies = policies
+        self._policy_of: dict[Key, str] = {}
         self._ingresses: dict[tuple[str, str], set[str]] = defaultdict(set)
 
     def registry(self) -> kopf.OperatorRegistry:
@@ -109,8 +110,7 @@ class Watches:
         key = Key("tenant", metadata["namespace"], metadata["name"])
         for name in _ingress_names(obj):
             self._ingresses[key.namespace, name].add(key.name)
-        policy = policy_of(obj)
-        if policy is not None:
+        for policy in self._policies_touched(key, None if change == "DELETED" else policy_of(obj)):
             self._queue.wake(Key("policy", key.namespace, policy), POLICY_SETTLE_SECONDS)
         if change == "DELETED":
             self._tenants.forget(key)
@@ -118,6 +118,13 @@ class Watches:
             return
         self._sighted(obj)
         self._queue.add(key, urgent=_switching(obj))
+
+    def _policies_touched(self, tenant: Key, policy: str | None) -> set[str]:
+        """Policies whose count changes: the one that the tenant had and the one that it has, unless they are the same."""
+        before = self._policy_of.pop(tenant, None)
+        if policy is not None:
+            self._policy_of[tenant] = policy
+        return {name for name in (before, policy) if name is not None} if before != policy else set()
 
     def _policy(self, namespace: str, name: str) -> None:
         self._queue.add(Key("policy", namespace, name))
