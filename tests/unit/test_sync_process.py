@@ -201,6 +201,19 @@ def test_usage_that_can_not_work_is_exit_code_2(
     assert said in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("document", "said"), [({}, "key 'token' is missing"), ({"pair": "x"}, "pair: String should match pattern")]
+)
+def test_a_run_that_can_not_begin_says_why_where_the_operator_looks(
+    tmp_path: Path, document: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[RunReport] = []
+    monkeypatch.setattr("bcp_operator.sync.__main__.write_termination_message", reports.append)
+    config = written(tmp_path, CONFIG | document)
+    assert main(["run", "--unfenced", "--reason", "x", "--config", str(config)]) == 2
+    assert [(report.result, said in report.message) for report in reports] == [("Failed", True)]
+
+
 def test_a_lease_outside_a_cluster_is_a_clear_failure(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bcp_operator.api.run import ExitCode, RunConfig, RunReport
@@ -61,7 +62,11 @@ def _add(
 
 
 def _run(options: argparse.Namespace) -> int:
-    config = read_config(options.config)
+    try:
+        config = read_config(options.config)
+    except ConfigError as error:
+        write_termination_message(_unusable(error))
+        raise
     if config.lease is None and not (options.unfenced and options.reason):
         raise ConfigError("run.yaml names no Lease, so nothing would fence this run: add --unfenced --reason WHY")
     if config.lease is not None and options.unfenced:
@@ -83,7 +88,7 @@ def _work(config: RunConfig, options: argparse.Namespace) -> tuple[ExitCode, Run
         report = run(prepare(config, options.profiles))
     except ConfigError as error:
         print(f"bcp-sync: {error}", file=sys.stderr)
-        return ExitCode.CONFIG, None
+        return ExitCode.CONFIG, _unusable(error)
     except Exception as error:
         place = error.__traceback__
         while place is not None and place.tb_next is not None:
@@ -92,6 +97,11 @@ def _work(config: RunConfig, options: argparse.Namespace) -> tuple[ExitCode, Run
         log.critical("a mistake in bcp-sync; please report it", extra={"error": type(error).__name__, "at": where})
         return ExitCode.FAILED, None
     return EXIT_CODES[report.result], report
+
+
+def _unusable(error: ConfigError) -> RunReport:
+    """The report of a run that could not begin."""
+    return RunReport(result="Failed", start_time=datetime.now(UTC), seconds=0, message=str(error))
 
 
 def _plan(options: argparse.Namespace) -> int:
