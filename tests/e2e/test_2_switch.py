@@ -268,6 +268,7 @@ def test_drift_to_the_other_side_moves_nobody_back(stack: Stack, acme: str) -> N
         conflict = stack.api.wait("BCPTenant", TEAM, acme, _conflict, "the conflict is seen")
         until(lambda: holder(stack).startswith("fence/"), "the sync is held")
         stack.api.wait_gone("CronJob", TEAM, "acme-sync")
+        client.wait("SECONDARY", 0, 10)
         steady(client)
         assert client.pages == ["PRIMARY", "SECONDARY"]
         assert conflict["status"]["activeSystem"] == "Secondary"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.e2e.conftest import PRIMARY, SECONDARY
-from tests.e2e.test_2_switch import PRIMARY_PAGE, SECONDARY_PAGE, holder, settled, unconditional
+from tests.e2e.test_2_switch import PRIMARY_PAGE, SECONDARY_PAGE, fail_back, fail_over, holder, settled, unconditional
 from tests.systems import tenants
 from tests.systems.client import asking
 from tests.systems.kubeapi import until
@@ -175,3 +177,26 @@ def test_the_leader_killed_in_the_moment_of_the_switch(stack: Stack, acme: str, 
     stack.api.wait(
         "Deployment", OPERATOR, "bcp-operator", lambda d: d["status"].get("readyReplicas") == 2, "both back", 60
     )
+
+
+def test_a_switch_of_an_object_that_others_keep_editing(stack: Stack, acme: str, pinned: None) -> None:
+    """Every write of status is a compare-and-swap that may come too late: look again, and go on."""
+    name, stop = "pin-route", threading.Event()
+
+    def edit() -> None:
+        while not stop.wait(0.002):
+            note = {"metadata": {"annotations": {"example.com/edited": str(time.monotonic())}}}
+            stack.api.patch("BCPTenant", TEAM, name, note)
+
+    mark = len(stack.audit())
+    editor = threading.Thread(target=edit, daemon=True)
+    editor.start()
+    try:
+        fail_back(stack, name)
+        fail_over(stack, name)
+    finally:
+        stop.set()
+        editor.join()
+    late = [e for e in stack.audit()[mark:] if e.get("responseStatus", {}).get("code") == 409]
+    assert late, "no write came too late: this test has shown nothing"
+    assert [h["result"] for h in stack.status(name)["history"]][:2] == ["Completed", "Completed"]

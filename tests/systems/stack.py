@@ -86,6 +86,7 @@ class Stack:
         if self.run("kubectl", "get", "crd", "bcptenants.bcp-operator.io", check=False).returncode == 0:
             for tenant in self.api.list("BCPTenant", TEAM):
                 self.api.patch("BCPTenant", TEAM, tenant["metadata"]["name"], {"metadata": {"finalizers": None}})
+        self.api.delete("Lease", OPERATOR, "bcp-operator-leader")
         for name in (TEAM, SYSTEMS):
             self.api.delete("Namespace", None, name)
         for name in (TEAM, SYSTEMS):
