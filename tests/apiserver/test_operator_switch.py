@@ -190,7 +190,7 @@ def test_the_runbook_works_while_the_operator_is_down(
                 path = f"{Path(tools.kubectl()).parent}:/usr/bin:/bin"
                 subprocess.run(
                     ["bash", "-euc", command],
-                    env={"PATH": path, "KUBECONFIG": str(resources.kubeconfig)},
+                    env={"PATH": path, "HOME": str(tmp_path), "KUBECONFIG": str(resources.kubeconfig)},
                     check=True,
                     timeout=60,
                 )

@@ -218,7 +218,7 @@ def operator(monkeypatch: pytest.MonkeyPatch) -> Operator:
     async def healthy(*_: Any, **__: Any) -> Health:
         return Health("Healthy", "asked")
 
-    monkeypatch.setattr(observe, "probe_system", healthy)
+    monkeypatch.setattr("bcp_operator.controllers.probing.probe_system", healthy)
     for module in (observe, act):
         monkeypatch.setattr(module, "now", lambda: made.clock)
     monkeypatch.setattr("bcp_operator.controllers.tenants.now", lambda: made.clock)

@@ -23,16 +23,14 @@ from bcp_operator.continuity.observed import (
     WriterView,
 )
 from bcp_operator.kube import jobs as manifests
-from bcp_operator.kube.bundles import read_ca
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, LEASE, POD, POLICY, PVC, TENANT, Kind, Kube, Object
-from bcp_operator.kube.errors import KubeError
 from bcp_operator.kube.lease import WriterLease, WriterState, state_of
-from bcp_operator.observe.probes import probe_system
 from bcp_operator.routes.base import Context, Driver, Observation
 from bcp_operator.systems.hosts import HostPolicy, HostRefused
 
 from . import jobs, requester
 from .cache import Cache, CachedReads
+from .probing import Prober
 from .queue import Key
 from .state import TenantState, now
 
@@ -98,6 +96,7 @@ class Observer:
         self._cache = cache
         self._cached = CachedReads(kube, cache)
         self._around = around
+        self._prober = Prober(kube, around.hosts)
 
     async def refresh(self, key: Key) -> None:
         """Read the tenant object itself anew, after somebody else has changed it."""
@@ -217,12 +216,7 @@ class Observer:
         if settled or "TargetHealthy" in asked.override:
             return Probe("Unknown", "not asked")
         system = tenant.spec.primary if asked.desired == "Primary" else tenant.spec.secondary
-        try:
-            ca_pem = await read_ca(self._kube, tenant.key.namespace, system.ca_ref)
-        except KubeError as error:
-            return Probe("Unknown", error.message)
-        health = await probe_system(system, hosts=self._around.hosts, ca_pem=ca_pem)
-        return Probe(health.result, health.detail)
+        return await self._prober.ask(tenant.key.namespace, system)
 
     def _wanted(
         self, tenant: _Tenant, policy: SyncPolicySpec | None, lease: WriterView | None, state: TenantState
