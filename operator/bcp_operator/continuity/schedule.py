@@ -48,7 +48,7 @@ def check_cron(cron: str) -> Problem | None:
         message = f"{cron!r} is not minute hour day month weekday as Kubernetes reads them (Sunday is 0)"
         return Problem("InvalidSchedule", message)
     try:
-        next(CronSim(cron, datetime(2024, 1, 1)))
+        next(CronSim(_plain(cron), datetime(2024, 1, 1)))
     except (CronSimError, StopIteration):
         return Problem("InvalidSchedule", f"{cron!r} names a time that never comes")
     return None
@@ -65,8 +65,13 @@ def zone_exists(name: str) -> bool:
 
 def next_after(schedule: Schedule, after: datetime) -> datetime:
     """The first time after `after` (aware), in the schedule's zone."""
-    upcoming: datetime = next(CronSim(schedule.cron, after.astimezone(ZoneInfo(schedule.time_zone))))
+    upcoming: datetime = next(CronSim(_plain(schedule.cron), after.astimezone(ZoneInfo(schedule.time_zone))))
     return upcoming
+
+
+def _plain(cron: str) -> str:
+    """Kubernetes reads ? as *, cronsim doesn't know it."""
+    return cron.replace("?", "*")
 
 
 def _field_is_plain(text: str, part: str) -> bool:
