@@ -121,6 +121,7 @@ def main() -> int:
     prepare(stack)
     samples = measure(stack, args.switches)
     if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(samples))
     found = {label: summary(values) for label, values in samples.items()}
     for label, numbers in found.items():
