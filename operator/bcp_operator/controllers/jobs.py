@@ -58,6 +58,7 @@ def _view(job: Object, pods: list[Object], report: Object | None) -> RunView:
         uid=metadata["uid"],
         created=parse_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
         active=active,
+        deleting="deletionTimestamp" in metadata,
         start_time=parse_time(status.get("startTime")),
         end_time=parse_time(status.get("completionTime")),
         report=None if active else parse_report((ended or {}).get("message")),

@@ -1,0 +1,31 @@
+"""What hangs around the switch must not hold it up, and must not be taken for its success."""
+
+from __future__ import annotations
+
+import pytest
+from bcp_operator.api import names
+from bcp_operator.kube.client import CRONJOB, JOB
+
+from tests.unit import operator_harness as harness
+from tests.unit.operator_harness import NAME
+
+
+@pytest.mark.parametrize("kind", [CRONJOB, JOB])
+async def test_a_sync_object_that_is_slow_to_vanish_does_not_hold_the_switch_up(
+    monkeypatch: pytest.MonkeyPatch, kind: harness.Kind
+) -> None:
+    made = await harness.started(monkeypatch)
+    found = [key for key in made.kube.world.objects if key[0] == kind]
+    assert found
+    for key in found:
+        # What `kubectl delete --cascade=orphan|foreground` leaves until the controller manager, or a dead node, is back.
+        made.kube.world.objects[key]["metadata"]["finalizers"] = ["orphan"]
+    made.tick(3600)
+    await made.request(activeSystem="Secondary")
+    await made.settle()
+    assert made.status["lastOperation"]["result"] == "Completed"
+    assert made.status["settledSystem"] == "Secondary"
+    asked = [call for call in made.kube.world.calls if call[:2] == ("delete", kind.kind)]
+    assert len(asked) == len(found)
+    if kind == CRONJOB:
+        assert made.get(CRONJOB, names.sync_cronjob(NAME)) is not None
