@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from bcp_operator.api import names
-from bcp_operator.kube.client import CRONJOB, JOB
+from bcp_operator.kube.client import CRONJOB, INGRESS, JOB
 
 from tests.unit import operator_harness as harness
-from tests.unit.operator_harness import NAME
+from tests.unit.operator_harness import NAME, NAMESPACE
 
 
 @pytest.mark.parametrize("kind", [CRONJOB, JOB])
@@ -29,3 +29,25 @@ async def test_a_sync_object_that_is_slow_to_vanish_does_not_hold_the_switch_up(
     assert len(asked) == len(found)
     if kind == CRONJOB:
         assert made.get(CRONJOB, names.sync_cronjob(NAME)) is not None
+
+
+async def test_a_switch_without_any_route_that_is_ours_is_not_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await harness.started(monkeypatch)
+    ingress = made.kube.world.objects[INGRESS, NAMESPACE, f"{NAME}-login"]
+    ours = ingress["metadata"].pop("labels")
+    made.tick(3600)
+    stamp = made.clock.wall.isoformat().replace("+00:00", "Z")
+    await made.request(activeSystem="Secondary", requestedAt=stamp, override=["RouteOwned"], reason="INC-1")
+    for _ in range(20):
+        made.watch()
+        await made.reconcile()
+        made.tick(10)
+    assert made.status["history"] == []
+    assert made.status["operation"]["step"] == "Route"
+    assert made.status["activeSystem"] == "Primary"
+    assert made.condition("Stalled")["reason"] == "DeadlineExceeded"
+    assert "is not the operator's" in made.condition("Stalled")["message"]
+    made.kube.world.objects[INGRESS, NAMESPACE, f"{NAME}-login"]["metadata"]["labels"] = ours
+    await made.settle()
+    assert made.status["lastOperation"]["result"] == "Completed"
+    assert made.status["activeSystem"] == "Secondary"
