@@ -214,7 +214,6 @@ def epilogue(cluster: Cluster, *, down: bool) -> None:
         f"                kubectl -n {TEAM} get configmap acme-report -o yaml\n"
         f"                kubectl -n {OPERATOR} logs deployment/bcp-operator\n"
         'switch again:   kubectl -n team-a patch bcptenant acme --type=merge -p \'{"spec":{"failover":{"activeSystem":"Secondary"}}}\'\n'
-        "login page:     curl --cacert <(kubectl -n team-a get cm test-ca -o jsonpath={.data.ca\\\\.crt}) \\\n"
-        "                     --connect-to ::$BCP_FORWARD_HTTPS -si https://login.acme.test/\n"
+        "login page:     curl --cacert $BCP_CA_FILE --connect-to ::$BCP_FORWARD_HTTPS -si https://login.acme.test/\n"
         "shut down:      make down"
     )
