@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from bcp_operator.api import names
-from bcp_operator.kube.client import CRONJOB, INGRESS, JOB
+from bcp_operator.kube.client import CRONJOB, INGRESS, JOB, Kind
 
 from tests.unit import operator_harness as harness
 from tests.unit.operator_harness import NAME, NAMESPACE
@@ -12,7 +12,7 @@ from tests.unit.operator_harness import NAME, NAMESPACE
 
 @pytest.mark.parametrize("kind", [CRONJOB, JOB])
 async def test_a_sync_object_that_is_slow_to_vanish_does_not_hold_the_switch_up(
-    monkeypatch: pytest.MonkeyPatch, kind: harness.Kind
+    monkeypatch: pytest.MonkeyPatch, kind: Kind
 ) -> None:
     made = await harness.started(monkeypatch)
     found = [key for key in made.kube.world.objects if key[0] == kind]
