@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from bcp_operator.api import names
 from bcp_operator.kube.client import CRONJOB, INGRESS, JOB, Kind
+from bcp_operator.routes.base import Verification
 
 from tests.unit import operator_harness as harness
 from tests.unit.operator_harness import NAME, NAMESPACE
@@ -51,3 +52,29 @@ async def test_a_switch_without_any_route_that_is_ours_is_not_completed(monkeypa
     await made.settle()
     assert made.status["lastOperation"]["result"] == "Completed"
     assert made.status["activeSystem"] == "Secondary"
+
+
+async def test_a_switch_that_stays_unseen_is_stalled_and_still_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await harness.started(monkeypatch)
+    asked = 0
+
+    async def unseen(*_: object) -> Verification:
+        nonlocal asked
+        asked += 1
+        return Verification(False, "Unknown", "HTTP 404")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(harness.SeenRoute, "verify", unseen)
+        patch.setattr("bcp_operator.controllers.act.PATIENCE_SECONDS", 0.0)
+        made.tick(3600)
+        await made.request(activeSystem="Secondary")
+        await made.reconcile()
+        made.tick(200)
+        await made.reconcile()
+        before = asked
+        await made.reconcile()
+    assert asked > before > 0
+    assert made.condition("Stalled")["reason"] == "DeadlineExceeded"
+    assert "HTTP 404" in made.condition("Stalled")["message"]
+    await made.settle()
+    assert made.status["lastOperation"]["result"] == "Completed"
