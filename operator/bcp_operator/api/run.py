@@ -24,6 +24,7 @@ Action = Literal["created", "updated", "adopted", "unchanged", "deactivated", "s
 ACTIONS: tuple[Action, ...] = ("created", "updated", "adopted", "unchanged", "deactivated", "skipped", "failed")
 
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Count = Annotated[int, Field(ge=0, le=2**53)]  # what JSON, and so status, holds exactly
 
 
 class ExitCode(IntEnum):
@@ -135,13 +136,13 @@ class RunConfig(RunModel):
 class RunCounts(RunModel):
     """Number of entities per action."""
 
-    created: int = 0
-    updated: int = 0
-    adopted: int = 0
-    unchanged: int = 0
-    deactivated: int = 0
-    skipped: int = 0
-    failed: int = 0
+    created: Count = 0
+    updated: Count = 0
+    adopted: Count = 0
+    unchanged: Count = 0
+    deactivated: Count = 0
+    skipped: Count = 0
+    failed: Count = 0
 
 
 class RunIssue(RunModel):
@@ -157,7 +158,7 @@ class RunReport(RunModel):
 
     result: RunResult = Field(description="How it ended.")
     start_time: datetime = Field(description="When it started; a successful run's recovery point.")
-    seconds: float = Field(description="How long it took, in seconds.")
+    seconds: float = Field(ge=0, allow_inf_nan=False, description="How long it took, in seconds.")
     counts: RunCounts = Field(default_factory=RunCounts, description="Entities per action.")
     per_type: dict[str, RunCounts] = Field(default_factory=dict, description="The same per entity type.")
     message: str = Field("", description="For people.")

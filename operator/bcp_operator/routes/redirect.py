@@ -94,5 +94,6 @@ class Redirect:
         if all(marks.get(key) == ours[key] for key in (LABEL_TENANT, LABEL_MANAGED_BY)):
             return None
         owner = marks.get(LABEL_TENANT)
-        whose = f"belongs to BCPTenant {owner}" if owner else "is not the operator's"
-        return f"{self._what} {whose}: {remedy}"
+        if owner:
+            return f"{self._what} belongs to BCPTenant {owner}: choose another name"
+        return f"{self._what} is not the operator's: {remedy}"
