@@ -50,3 +50,11 @@ def test_a_crash_after_unfencing_does_not_make_the_next_fence_silent_at_once() -
             break
         world.tick(decided.wake_seconds or 0.05)
     assert moves[0] >= fence.LEASE_SECONDS
+
+
+def test_a_holder_too_long_for_status_does_not_hold_the_switch_up() -> None:
+    world = sim.settled()
+    world.seen = replace(world.seen, lease=WriterView("fence/" + "x" * 400, ""))
+    world.request(**sim.failover("Secondary"))
+    world.settle()
+    assert world.side() == "Secondary"
