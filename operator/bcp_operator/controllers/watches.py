@@ -128,6 +128,8 @@ class Watches:
         key = Key("tenant", metadata["namespace"], metadata["name"])
         for kind, name in _routes_of(obj):
             self._routes[kind, key.namespace, name].add(key.name)
+            if change == "DELETED":
+                self._forget_route(kind, key, name)
         for policy in self._policies_touched(key, None if change == "DELETED" else policy_of(obj)):
             self._queue.wake(Key("policy", key.namespace, policy), POLICY_SETTLE_SECONDS)
         if change == "DELETED":
@@ -136,6 +138,12 @@ class Watches:
             return
         self._sighted(obj)
         self._queue.add(key, urgent=_switching(obj))
+
+    def _forget_route(self, kind: Kind, tenant: Key, name: str) -> None:
+        place = (kind, tenant.namespace, name)
+        self._routes[place].discard(tenant.name)
+        if not self._routes[place]:
+            del self._routes[place]
 
     def _policies_touched(self, tenant: Key, policy: str | None) -> set[str]:
         """Policies whose count changes: the one that the tenant had and the one that it has, unless they are the same."""
