@@ -131,7 +131,10 @@ async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None], this:
         withhold(setup.config, scope, spool, store, this.tally, keep=False)
         consume(spool, this.tally)
     report = this.report()
-    return report if report.result == "Failed" else report.model_copy(update={"result": "Planned"})
+    if report.result == "Failed":
+        return report
+    message = "; ".join(part for part in ("plan only, nothing was written", report.message) if part)
+    return report.model_copy(update={"result": "Planned", "message": message})
 
 
 def note_plan(spool: Spool, tally: Tally) -> None:
