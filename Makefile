@@ -64,6 +64,10 @@ clean-results:
 demo: venv ## a real cluster, the operator, two directories, one switch; narrated
 	$(PY) -m tests.demo
 
+.PHONY: bench-switch
+bench-switch: venv ## 20 switches beside the same patch by hand, in one run; fails when a target is missed
+	$(PY) -m tests.perf.switch_floor --out build/bench-switch.json
+
 .PHONY: up
 up: venv ## start the test cluster
 	$(PY) -m tests.cluster up

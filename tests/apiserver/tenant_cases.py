@@ -202,7 +202,7 @@ def _failover() -> Iterator[Case]:
     path = "spec.failover"
     yield rule(
         "spec",
-        "the way back to the primary needs a newer spec.failover.requestedAt: set it to the time of now, together with activeSystem",
+        "the way back to the primary needs a newer spec.failover.requestedAt than before: set it to the time of now (to a later one, if it was in the future), together with activeSystem",
         {},
         stored=ONE_SWITCH,
     )

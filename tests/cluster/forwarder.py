@@ -60,11 +60,21 @@ async def _carry(target: Target, reader: asyncio.StreamReader, writer: asyncio.S
                 end.close()
 
 
+def _accept(
+    carried: set[asyncio.Task[None]], target: Target, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Carry a connection in a task that somebody holds on to: asyncio itself does not, and quiet ones were collected."""
+    task = asyncio.get_running_loop().create_task(_carry(target, reader, writer))
+    carried.add(task)
+    task.add_done_callback(carried.discard)
+
+
 async def serve(listeners: Mapping[socket.socket, Target]) -> None:
     """Serve until cancelled."""
     async with contextlib.AsyncExitStack() as stack:
+        carried: set[asyncio.Task[None]] = set()
         for listener, target in listeners.items():
-            accept = functools.partial(_carry, target)
+            accept = functools.partial(_accept, carried, target)
             await stack.enter_async_context(await asyncio.start_server(accept, sock=listener))
         await asyncio.Event().wait()
 

@@ -20,7 +20,7 @@ from tests.systems.tenants import TEAM
 
 LOGIN = "https://login.acme.test/"
 NOTICED_SECONDS = 3.0
-"""People need a moment; so does the ingress controller, which batches the switch with the end of the primary's pod otherwise."""
+"""People need a moment to notice. The ingress controller, too: changes within 2 s of each other it takes over together."""
 PRIMARY = RentedSystem("primary", "scim", "primary.saas.test", "primary-token")
 SECONDARY = RentedSystem("secondary", "scim", "secondary.saas.test", "secondary-token")
 
@@ -156,7 +156,11 @@ def fail_back(stack: Stack, client: Client) -> Object:
     """The primary comes back; the way back asks for more than the way out."""
     chapter("The way back")
     stack.revive("primary")
-    say("the primary is back")
+    back = time.monotonic()
+    until(lambda: client.seen[-1].at > back + NOTICED_SECONDS, "somebody is sure of it", 30)
+    say(
+        f"the primary is back, for {NOTICED_SECONDS:.0f} s now; users stay on the secondary until somebody says otherwise"
+    )
     careless = '{"spec":{"failover":{"activeSystem":"Primary"}}}'
     refused = stack.kubectl("patch", "bcptenant", "acme", "--type=merge", "-p", careless, check=False)
     assert refused.returncode, "a failback without a newer requestedAt was let through"
@@ -210,7 +214,6 @@ def epilogue(cluster: Cluster, *, down: bool) -> None:
         f"                kubectl -n {TEAM} get configmap acme-report -o yaml\n"
         f"                kubectl -n {OPERATOR} logs deployment/bcp-operator\n"
         'switch again:   kubectl -n team-a patch bcptenant acme --type=merge -p \'{"spec":{"failover":{"activeSystem":"Secondary"}}}\'\n'
-        "login page:     curl --cacert <(kubectl -n team-a get cm test-ca -o jsonpath={.data.ca\\\\.crt}) \\\n"
-        "                     --connect-to ::$BCP_FORWARD_HTTPS -si https://login.acme.test/\n"
+        "login page:     curl --cacert $BCP_CA_FILE --connect-to ::$BCP_FORWARD_HTTPS -si https://login.acme.test/\n"
         "shut down:      make down"
     )

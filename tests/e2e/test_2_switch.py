@@ -319,6 +319,7 @@ def _exit_code(stack: Stack, selector: str) -> int | None:
 
 def test_the_secondary_is_brought_up_to_date_after_the_way_back(stack: Stack, acme: str) -> None:
     """The consent was Discard: the next run, started here from the CronJob, makes the copy complete again."""
+    stack.api.wait("CronJob", TEAM, "acme-sync", lambda _: True, "the CronJob is back")
     name = f"acme-sync-{int(time.time()):010d}"
     stack.kubectl("create", "job", name, "--from=cronjob/acme-sync")
     stack.api.wait("Job", TEAM, name, lambda j: j["status"].get("succeeded") == 1, "the run succeeded", 60)

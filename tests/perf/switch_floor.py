@@ -4,7 +4,8 @@
 
 Both are timed from the start of the patch to the first redirected answer, by a client that asks every few milliseconds over a new
 connection. Between two switches the ingress controller is given time, since it collects changes that come close together.
-Exits with 1 when a target of the design is missed: median 0.5 s, 95th percentile 1 s, maximum 2 s, median within 6 times the floor.
+Exits with 1 when a target of the design is missed: median 0.5 s, 95th percentile 1 s, maximum 2 s, median within
+6 times the floor, rtoSeconds never more than 0.1 s below what the client saw.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 from tests.cluster import Cluster
 from tests.systems import tenants
 from tests.systems.client import asking
-from tests.systems.deploy import RentedSystem, ingress
+from tests.systems.deploy import Object, RentedSystem, ingress
 from tests.systems.kubeapi import until
 from tests.systems.stack import Stack
 from tests.systems.tenants import TEAM
@@ -30,7 +31,7 @@ REDIRECT = "nginx.ingress.kubernetes.io/temporal-redirect"
 PRIMARY = RentedSystem("primary", "scim", "primary.saas.test", "primary-token")
 SECONDARY = RentedSystem("secondary", "scim", "secondary.saas.test", "secondary-token")
 SETTLE_SECONDS = 2.5
-TARGETS = {"median": 0.5, "p95": 1.0, "max": 2.0, "ratio": 6.0}
+TARGETS = {"median": 0.5, "p95": 1.0, "max": 2.0, "ratio": 6.0, "shortfall": 0.1}
 
 
 def prepare(stack: Stack) -> None:
@@ -83,15 +84,22 @@ def one(stack: Stack, name: str, side: str, act: Callable[[Stack, str], None]) -
 
 def measure(stack: Stack, switches: int) -> dict[str, list[float]]:
     """Switch to and fro, by the operator and by hand in turn."""
-    samples: dict[str, list[float]] = {"operator": [], "by hand": []}
+    samples: dict[str, list[float]] = {"operator": [], "by hand": [], "rtoSeconds": []}
+    rest(stack)
     for number in range(switches):
         side = "Secondary" if number % 2 == 0 else "Primary"
-        for label, name, act in (("operator", "login", by_operator), ("by hand", "hand", by_hand)):
-            samples[label].append(one(stack, name, side, act))
-            rested = time.monotonic() + SETTLE_SECONDS
-            stack.api.wait("BCPTenant", TEAM, "acme", lambda t: "operation" not in t["status"], "at rest", 30)
-            until(lambda end=rested: time.monotonic() > end, "rest", 10)  # type: ignore[misc]
+        samples["operator"].append(one(stack, "login", side, by_operator))
+        samples["rtoSeconds"].append(rest(stack)["status"]["lastOperation"]["rtoSeconds"])
+        samples["by hand"].append(one(stack, "hand", side, by_hand))
+        rest(stack)
     return samples
+
+
+def rest(stack: Stack) -> Object:
+    """Let operator and ingress controller come to rest; returns the tenant."""
+    end = time.monotonic() + SETTLE_SECONDS
+    until(lambda: time.monotonic() > end, "rest", 10)
+    return stack.api.wait("BCPTenant", TEAM, "acme", lambda t: "operation" not in t["status"], "at rest", 30)
 
 
 def summary(values: list[float]) -> dict[str, float]:
@@ -113,6 +121,7 @@ def main() -> int:
     prepare(stack)
     samples = measure(stack, args.switches)
     if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(samples))
     found = {label: summary(values) for label, values in samples.items()}
     for label, numbers in found.items():
@@ -120,7 +129,10 @@ def main() -> int:
             f"{label:10}  " + "  ".join(f"{k} {v:.3f} s" for k, v in numbers.items()) + f"  ({args.switches} switches)"
         )
     reached = {**found["operator"], "ratio": found["operator"]["median"] / found["by hand"]["median"]}
-    print(f"ratio       {reached['ratio']:.1f} times the floor")
+    reached["shortfall"] = max(o - r for o, r in zip(samples["operator"], samples["rtoSeconds"], strict=True))
+    print(
+        f"{reached['ratio']:.1f} times the floor; rtoSeconds at most {reached['shortfall']:.3f} s below the client's figure"
+    )
     missed = [f"{k} {reached[k]:.3f} is above {limit}" for k, limit in TARGETS.items() if reached[k] > limit]
     for line in missed:
         print(f"missed: {line}")

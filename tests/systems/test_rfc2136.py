@@ -6,7 +6,6 @@ import os
 import socket
 import subprocess
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -286,7 +285,6 @@ def tenant(rfc2136: dict[str, Any]) -> Observed:
         name="acme",
         uid="u-1",
         generation=1,
-        created=datetime(2026, 11, 24, tzinfo=UTC),
         spec=BCPTenantSpec.model_validate(spec),
         status=BCPTenantStatus(),
     )

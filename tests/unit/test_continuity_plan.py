@@ -423,6 +423,33 @@ def test_a_foreign_redirect_holds_up_its_own_route_only() -> None:
     assert {c.type: c.reason for c in world.seen.status.conditions}["Stalled"] == "RouteOwned"
 
 
+def test_a_switch_that_stays_unseen_is_stalled_and_says_what_is_seen() -> None:
+    world = sim.settled()
+
+    def pass_unseen(detail: str) -> None:
+        world.step()
+        world.tick(2)
+        memory = world.seen.memory
+        if memory.verified is not None:
+            unseen = replace(memory.verified, ok=False, detail=detail)
+            world.seen = replace(world.seen, memory=replace(memory, verified=unseen))
+
+    def told() -> dict[str, str]:
+        return {c.type: f"{c.status} {c.reason}: {c.message}" for c in world.seen.status.conditions}
+
+    world.request(**sim.failover("Secondary"))
+    for _ in range(100):
+        pass_unseen("HTTP 404")
+    assert told()["Stalled"].startswith("True DeadlineExceeded")
+    assert "HTTP 404" in told()["Stalled"]
+    for _ in range(4):
+        pass_unseen("HTTP 503")
+    assert "HTTP 503" in told()["LoginVerified"]
+    assert actions.VerifyLogin in {type(action) for _ in range(2) for action in world.step().actions}
+    world.settle()
+    assert world.phase() == "Secondary"
+
+
 def test_an_overdue_operation_is_stalled_and_goes_on() -> None:
     world = sim.settled()
     stuck = tuple(replace(route, error="server down") for route in world.seen.routes)

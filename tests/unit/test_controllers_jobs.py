@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from bcp_operator.api.tenant_status import LastRun
 from bcp_operator.controllers import jobs
 
@@ -55,6 +56,26 @@ def test_a_pod_may_say_anything() -> None:
     for text in ("", "{", "[]", "null", '{"result":"Succeeded"}', report("2026-11-24T10:00:00")):
         (view,) = jobs.run_views([job()], [pod("acme-sync-1", text, code=3)], None)
         assert (view.report, view.exit_code) == (None, 3)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        '"seconds":NaN',
+        '"seconds":1e999',
+        '"seconds":-1',
+        f'"counts":{{"created":{10**30}}}',
+        '"counts":{"failed":-1}',
+        '"withheldHash":"sha256:$(id)"',
+    ],
+)
+def test_what_no_status_can_hold_is_no_report(part: str) -> None:
+    text = f'{{"result":"Succeeded","startTime":"{TIME.format(1)}","seconds":1,{part}}}'
+    assert jobs.run_views([job()], [pod("acme-sync-1", text)], None)[0].report is None
+
+
+def test_a_start_at_the_end_of_time_is_no_report() -> None:
+    assert jobs.run_views([job()], [pod("acme-sync-1", report("9999-12-31T23:00:00Z"))], None)[0].report is None
 
 
 def test_a_running_job_has_no_report_yet() -> None:

@@ -305,3 +305,26 @@ def test_how_long_to_wait() -> None:
     assert retry_delay_seconds(1, {"retry-after": "soon"}, 0) <= 0.2
     assert all(retry_delay_seconds(n, None, 0) <= 10 for n in range(1, 20))
     assert pace_module.MAX_ATTEMPTS == 6
+
+
+async def test_an_expression_that_does_not_fit_one_entity_fails_that_entity_alone() -> None:
+    item = BASE["types"]["item"]
+    body = item["create"] | {"body": "{data: join(',', tags)}"}
+    async with connected(lambda _: (201, {"data": {"id": "n"}}, {}), types={"item": item | {"create": body}}) as (
+        client,
+        fake,
+    ):
+        with pytest.raises(CallFailed, match=r"Refused: .*join"):
+            await client.create("item", {"name": "x"}, "c")
+        assert fake.seen == []
+    answer = item["create"] | {"id": "join(',', data)"}
+    async with connected(lambda _: (201, {"data": {"id": "n"}}, {}), types={"item": item | {"create": answer}}) as (
+        client,
+        fake,
+    ):
+        with pytest.raises(CallFailed, match=r"OutcomeUnknown: .*join"):
+            await client.create("item", {"name": "x"}, "c")
+    read = item["read"] | {"entity": "join(',', data)"}
+    async with connected(lambda _: (200, {"data": 1}, {}), types={"item": item | {"read": read}}) as (client, fake):
+        with pytest.raises(CallFailed, match="BadAnswer"):
+            await client.read("item", "n")

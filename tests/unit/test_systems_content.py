@@ -66,7 +66,16 @@ def test_rewriting_drops_the_element_or_the_field() -> None:
 
 
 def test_ignored_and_empty_fields_go_and_the_original_stays() -> None:
-    raw = {"id": "1", "a": None, "b": [], "c": {"d": []}, "e": [None, {"f": 1, "g": None}], "h": False, "i": 0, "j": ""}
+    raw: dict[str, Any] = {
+        "id": "1",
+        "a": None,
+        "b": [],
+        "c": {"d": []},
+        "e": [None, {"f": 1, "g": None}],
+        "h": False,
+        "i": 0,
+        "j": "",
+    }
     kept = copy.deepcopy(raw)
     assert strip(raw, [paths.parse("id")], empty_is_absent=True) == {"e": [{"f": 1}], "h": False, "i": 0, "j": ""}
     assert strip(raw, [paths.parse("id")], empty_is_absent=False).keys() == raw.keys() - {"id"}

@@ -25,6 +25,7 @@ ACTIONS: tuple[Action, ...] = get_args(Action)
 GuardedKind = Literal["create", "update", "remove"]
 
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
+Count = Annotated[int, Field(ge=0, le=2**53)]  # what JSON, and so status, holds exactly
 
 
 class ExitCode(IntEnum):
@@ -149,14 +150,14 @@ class RunConfig(RunModel):
 class RunCounts(RunModel):
     """Number of entities per action."""
 
-    created: int = 0
-    updated: int = 0
-    adopted: int = 0
-    unchanged: int = 0
-    deactivated: int = 0
-    withheld: int = 0
-    skipped: int = 0
-    failed: int = 0
+    created: Count = 0
+    updated: Count = 0
+    adopted: Count = 0
+    unchanged: Count = 0
+    deactivated: Count = 0
+    withheld: Count = 0
+    skipped: Count = 0
+    failed: Count = 0
 
 
 class RunIssue(RunModel):
@@ -172,9 +173,9 @@ class RunTripped(RunModel):
 
     type: str = Field(description="Entity type.")
     kind: GuardedKind = Field(description="What was limited.")
-    planned: int = Field(description="Number of entities that it would have been done to.")
-    allowed: int = Field(description="Most of them that needed no approval.")
-    correlated: int = Field(description="Correlated entities of this type.")
+    planned: Count = Field(description="Number of entities that it would have been done to.")
+    allowed: Count = Field(description="Most of them that needed no approval.")
+    correlated: Count = Field(description="Correlated entities of this type.")
 
 
 class RunReport(RunModel):
@@ -182,7 +183,7 @@ class RunReport(RunModel):
 
     result: RunResult = Field(description="How it ended.")
     start_time: datetime = Field(description="When it started; a successful run's recovery point.")
-    seconds: float = Field(description="How long it took, in seconds.")
+    seconds: float = Field(ge=0, allow_inf_nan=False, description="How long it took, in seconds.")
     counts: RunCounts = Field(default_factory=RunCounts, description="Entities per action.")
     per_type: dict[str, RunCounts] = Field(default_factory=dict, description="The same per entity type.")
     message: str = Field("", description="For people.")
@@ -192,7 +193,9 @@ class RunReport(RunModel):
     )
     kept: list[RunIssue] = Field(default_factory=list, description="Entities of the secondary that were left alone.")
     withheld: list[RunIssue] = Field(default_factory=list, description="What waits for approval.")
-    withheld_hash: str | None = Field(None, description="Hash of all of that; approving it lets it through once.")
+    withheld_hash: ApprovalHash | None = Field(
+        None, description="Hash of all of that; approving it lets it through once."
+    )
     tripped: list[RunTripped] = Field(default_factory=list, description="Limits of the guard that were passed.")
     planned: list[RunIssue] = Field(default_factory=list, description="Dry run: what would have been done.")
     truncated: bool = Field(False, description="A list was cut to fit.")

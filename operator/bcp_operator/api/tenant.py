@@ -281,7 +281,7 @@ class BCPTenantSpec(Model):
         Rule(
             f"!({_OLD_SYSTEM} == 'Secondary' && {_NEW_SYSTEM} == 'Primary') || "
             f"({_NEW_HAS_TIME} && (!{_OLD_HAS_TIME} || self.failover.requestedAt > oldSelf.failover.requestedAt))",
-            "the way back to the primary needs a newer spec.failover.requestedAt: set it to the time of now, together with activeSystem",
+            "the way back to the primary needs a newer spec.failover.requestedAt than before: set it to the time of now (to a later one, if it was in the future), together with activeSystem",
         ),
         Rule(
             f"!({_OLD_SYSTEM} == 'Secondary' && {_NEW_SYSTEM} == 'Secondary' && {_OLD_HAS_TIME}) || "

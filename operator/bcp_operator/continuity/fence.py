@@ -59,9 +59,12 @@ def hold(seen: Observed, fence: str) -> tuple[Action, ...]:
 
 
 def clear(seen: Observed) -> tuple[Action, ...]:
-    """Delete the CronJob, so that nothing starts, and the Jobs that are active."""
+    """Delete the CronJob, so that nothing starts, and the Jobs that are active.
+
+    Being deleted is enough: such a one starts nothing, and may stay for as long as a controller or a node is down.
+    """
     cronjob: tuple[Action, ...] = (DeleteCronJob(),) if seen.sync.cronjob else ()
-    return (*cronjob, *(DeleteRun(run.name, run.uid) for run in seen.sync.runs if run.active))
+    return (*cronjob, *(DeleteRun(run.name, run.uid) for run in seen.sync.runs if run.active and not run.deleting))
 
 
 def _never_synced(seen: Observed) -> bool:

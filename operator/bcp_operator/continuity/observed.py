@@ -73,12 +73,13 @@ class RouteView:
 
 @dataclass(frozen=True)
 class RunView:
-    """One Job of the sync, with what its pod said when it ended."""
+    """One Job of the sync, with what its pod said when it ended. `deleting`: it starts no pod any more."""
 
     name: str
     uid: str
     created: datetime
     active: bool
+    deleting: bool = False
     start_time: datetime | None = None
     end_time: datetime | None = None
     report: RunReport | None = None
@@ -87,7 +88,10 @@ class RunView:
 
 @dataclass(frozen=True)
 class SyncView:
-    """What exists of the sync. `stale` names the objects that differ from what the tenant and its policy ask for."""
+    """What exists of the sync. `stale` names the objects that differ from what the tenant and its policy ask for.
+
+    `cronjob`: there is one that may start runs; not one that is being deleted.
+    """
 
     cronjob: bool = False
     stale: tuple[str, ...] = ()

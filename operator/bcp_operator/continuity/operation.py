@@ -48,11 +48,11 @@ def advance(seen: Observed, operation: Operation, now: Now) -> Progress:
 
 
 def verified(seen: Observed, operation: Operation) -> bool:
-    """Seen from outside for this operation, and every route that is ours still says so."""
-    known = seen.memory.verified
-    if known is None or known.operation_id != operation.id or not known.ok:
+    """Seen from outside for this operation, and every route that is ours still says so; without any nothing was seen."""
+    known, ours = seen.memory.verified, _ours(seen, operation)
+    if known is None or known.operation_id != operation.id or not known.ok or not ours:
         return False
-    return all(_written(route, target(operation)) for route in _ours(seen, operation))
+    return all(_written(route, target(operation)) for route in ours)
 
 
 def held_up(seen: Observed, operation: Operation) -> bool:
@@ -92,19 +92,22 @@ def _finish(seen: Observed, operation: Operation) -> Progress:
 def _route(seen: Observed, operation: Operation, now: Now) -> Progress:
     side, ours = target(operation), _ours(seen, operation)
     missing = tuple(route.name for route in ours if not route.error and not _written(route, side))
-    step: Step = "Route" if missing or any(route.error for route in ours) else "Verify"
+    step: Step = "Route" if not ours or missing or any(route.error for route in ours) else "Verify"
     pause = (seen.memory.route_retry_seconds or 0.0) - now.monotonic_seconds
     if pause > 0:
         return Progress(step, wait_seconds=pause)
     override = "RouteOwned" in operation.override
     apply: tuple[Action, ...] = (ApplyRoutes(side, missing, override),) if missing else ()
-    if not missing and step == "Route":
+    if not ours or (not missing and step == "Route"):
         return Progress(step, wait_seconds=RETRY_SECONDS)
     return Progress(step, (*apply, VerifyLogin(side, tuple(route.name for route in ours), operation.id)))
 
 
 def _ours(seen: Observed, operation: Operation) -> list[RouteView]:
-    """Routes to switch. A foreign redirect is left alone, with its route, unless that rule was overridden and it helps."""
+    """Routes to switch. A foreign redirect is left alone, with its route, unless that rule was overridden and it helps.
+
+    When none is left the switch waits for one, and is never taken for done.
+    """
     passed = "RouteOwned" in operation.override
     errors = seen.memory.route_errors
     return [route for route in seen.routes if not route.conflict or (passed and route.name not in errors)]

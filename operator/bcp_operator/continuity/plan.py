@@ -32,8 +32,10 @@ def _advance(seen: Observed, running: Operation, now: Now) -> Plan:
     if progress.done:
         return _write(seen, operation.complete(seen, running, now), now, wake_seconds=0.0)
     base = seen.status.model_copy(update={"operation": running.model_copy(update={"step": progress.step})})
-    if progress.actions and operation.held_up(seen, running) and base != seen.status:
-        return _write(seen, base, now, wake_seconds=0.0)  # nothing quick any more: say where it stands
+    if progress.actions and operation.held_up(seen, running):
+        told = _write(seen, base, now, wake_seconds=0.0)  # nothing quick any more: say where it stands
+        if told.status != seen.status:
+            return told
     if progress.actions:
         return Plan(status=seen.status, actions=progress.actions)
     return _write(seen, base, now, wake_seconds=progress.wait_seconds)

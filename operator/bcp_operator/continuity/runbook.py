@@ -63,11 +63,11 @@ def _ingress(seen: Observed, ingress: IngressRoute, aim: System) -> str:
 def _dns(seen: Observed, dns: Rfc2136Route, aim: System) -> str:
     host = urlsplit(seen.spec.login.url).hostname or ""
     to = urlsplit(login_url(seen.spec, aim)).hostname or ""
-    server, _, port = dns.server.partition(":") if not dns.server.startswith("[") else (dns.server, "", "")
+    server = urlsplit(f"//{dns.server}")
     key = "{{.data.algorithm|base64decode}}:{{.data.keyName|base64decode}}:{{.data.secret|base64decode}}"
     secret = f"kubectl -n {seen.namespace} get secret {dns.tsig_secret_ref.name} -o go-template={shlex.quote(key)}"
     lines = [
-        f"server {server} {port or 53}",
+        f"server {server.hostname} {server.port or 53}",
         f"zone {dns.zone}",
         f"update delete {host}. CNAME",
         f"update add {host}. {dns.ttl_seconds} CNAME {to}.",

@@ -88,8 +88,12 @@ def describe(run: RunView) -> LastRun:
 
 
 def _last_success(known: datetime | None, seen: Observed) -> datetime | None:
-    """The recovery point is the start of a successful run: what changed later may be missing."""
-    times = [run.report.start_time for run in seen.sync.runs if run.report and run.report.result == "Succeeded"]
+    """The recovery point is the start of a successful run: what changed later may be missing.
+
+    By the pod's own clock, but never after the end of its Job: a node whose clock is ahead would make it look fresh.
+    """
+    good = [(run, run.report.start_time) for run in seen.sync.runs if run.report and run.report.result == "Succeeded"]
+    times = [min(start, run.end_time or start) for run, start in good]
     return max([*times, *([known] if known else [])], default=None)
 
 

@@ -37,8 +37,8 @@ def conflict(seen: Observed) -> str:
     if held_since_creation(seen):
         return (
             f"spec.failover.activeSystem was {read_request(seen.spec, seen.status).desired} when this object was "
-            f"created, but users were found on the {side.lower()}: nothing is moved. Set spec.failover.activeSystem "
-            "to what you want, with a new requestedAt"
+            "created, but not all routes sent users there: nothing is moved. Set spec.failover.activeSystem to what you "
+            "want, with a new requestedAt"
         )
     return ""
 

@@ -15,6 +15,8 @@ from .requester import parse_time
 
 JOB_NAME_LABELS = ("batch.kubernetes.io/job-name", "job-name")
 CLOCK_SKEW = timedelta(seconds=30)
+END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)
+"""Nothing can be reckoned with times much later."""
 """Between the node that ran the pod and the control plane that timed its Job."""
 
 
@@ -58,6 +60,7 @@ def _view(job: Object, pods: list[Object], report: Object | None) -> RunView:
         uid=metadata["uid"],
         created=parse_time(metadata.get("creationTimestamp")) or datetime.fromtimestamp(0, UTC),
         active=active,
+        deleting="deletionTimestamp" in metadata,
         start_time=parse_time(status.get("startTime")),
         end_time=parse_time(status.get("completionTime")),
         report=None if active else parse_report((ended or {}).get("message")),
@@ -81,12 +84,12 @@ def _from_configmap(view: RunView, report: Object | None) -> RunView:
 
 
 def parse_report(text: str | None) -> RunReport | None:
-    """A report, or None for what is none: a pod may say anything."""
+    """A report, or None for what is none: a pod may say anything, and no status must be unwritable for it."""
     try:
         report = RunReport.model_validate_json(text or "")
     except ValidationError:
         return None
-    return report if report.start_time.tzinfo is not None else None
+    return report if report.start_time.tzinfo is not None and report.start_time < END_OF_TIME else None
 
 
 def _termination(pod: Object) -> Object | None:

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 WORKERS = 32
 BACKOFF_FIRST_SECONDS = 0.2
-BACKOFF_LONGEST_SECONDS = 30.0
+BACKOFF_LONGEST_SECONDS = 10.0
 
 
 class Key(NamedTuple):

@@ -128,7 +128,10 @@ def _classify(error: TransportError) -> tuple[ErrorClass, str]:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             if cause.verify_code in _ISSUER_UNKNOWN:
-                return "Untrusted", "the certificate's issuer is not known here: set or renew caRef"
+                return "Untrusted", (
+                    "the certificate's issuer is not known here: set or renew caRef, or look whether the server shows a "
+                    "default certificate because its own is missing or for another host"
+                )
             return "BadCertificate", f"the certificate is not valid: {cause.verify_message}"
         cause = cause.__cause__ or cause.__context__
     return "Unreachable", str(error)

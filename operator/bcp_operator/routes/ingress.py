@@ -215,8 +215,9 @@ class ManagedIngress(_IngressDriver):
         if all(marks.get(key) == ours[key] for key in (LABEL_TENANT, LABEL_MANAGED_BY)):
             return None
         owner = marks.get(LABEL_TENANT)
-        whose = f"belongs to BCPTenant {owner}" if owner else "is not the operator's"
-        return f"Ingress {self._route.name} {whose}: choose another name, delete it, or use mode Adopted"
+        if owner:
+            return f"Ingress {self._route.name} belongs to BCPTenant {owner}: choose another name"
+        return f"Ingress {self._route.name} is not the operator's: choose another name, delete it, or use mode Adopted"
 
 
 class AdoptedIngress(_IngressDriver):

@@ -235,8 +235,11 @@ async def _systems(setup: Setup, gate: Gate) -> AsyncIterator[tuple[ReadOnlyClie
         async def transport(system: RunSystem) -> Transport:
             try:
                 http = open_client(ca_file=system.ca_file, max_connections=config.limits.concurrency)
-            except (OSError, ValueError) as error:
-                raise ConfigError(f"{system.ca_file}: {error}") from None
+            except OSError as error:
+                said = f"the CA bundle {system.ca_file} can't be read ({error.strerror}): caRef names a ConfigMap and its key"
+                raise ConfigError(said) from None
+            except ValueError as error:
+                raise ConfigError(f"the CA bundle {system.ca_file}: {error}") from None
             return await stack.enter_async_context(http)
 
         def pace() -> Pace:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from . import encode
 from .content import Changes, Content
 from .errors import CallFailed, classify
+from .expressions import Expression
 from .pace import MAX_ATTEMPTS, RETRY_BUDGET_SECONDS, Pace, retry_delay_seconds
 from .paging import PageRequest, PageSeen, PagingError, first_page, next_page
 from .profile import EntityType, ListCall, Profile, WriteCall
@@ -117,7 +118,7 @@ class ReadOnlyClient:
             if error.reason == "NotFound":
                 return None
             raise
-        return _entity(call.compiled(call.entity)(_json(answer)))
+        return _entity(_applied(call.compiled(call.entity), _json(answer), "BadAnswer"))
 
     def _target(self, template: str, entity_id: str = "") -> str:
         filled = template.format(id=quote(entity_id, safe=""), tenantID=quote(self._tenant_id, safe=""))
@@ -200,8 +201,7 @@ class WritableClient(ReadOnlyClient):
         entity_type = self.profile.types[type_name]
         call = entity_type.create
         answer = await self._write(call, "", _marked(entity_type, content, correlation_id), repeatable=False)
-        document = _json(answer)
-        new_id = call.compiled(call.id)(document)
+        new_id = _applied(call.compiled(call.id), _json(answer), "OutcomeUnknown")
         if not isinstance(new_id, str | int) or isinstance(new_id, bool) or new_id == "":
             raise CallFailed("OutcomeUnknown", "the answer to the create holds no ID where the profile says")
         return Written(str(new_id), await self._stored(type_name, call, str(new_id), answer))
@@ -239,7 +239,7 @@ class WritableClient(ReadOnlyClient):
         return Written(entity_id, await self.read(type_name, entity_id))
 
     async def _write(self, call: WriteCall, entity_id: str, content: Any, *, repeatable: bool) -> Answer:
-        body = json.dumps(call.compiled(call.body)(content)).encode()
+        body = json.dumps(_applied(call.compiled(call.body), content, "Refused")).encode()
         headers = self._content_type(call.content_type, body)
         target = self._target(call.path, entity_id)
         return await self._send_write(call.method, target, headers, body, repeatable=repeatable)
@@ -284,6 +284,14 @@ def _json(answer: Answer) -> Any:
         return answer.json()
     except ValueError as error:
         raise CallFailed("BadAnswer", str(error)) from None
+
+
+def _applied(expression: Expression, value: Any, reason: str) -> Any:
+    """What the profile's expression makes of a value; that it doesn't fit this one says nothing of the others."""
+    try:
+        return expression(value)
+    except ValueError as error:
+        raise CallFailed(reason, str(error)) from None
 
 
 def _entity(value: Any) -> Mapping[str, Any]:

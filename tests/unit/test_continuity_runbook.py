@@ -1,0 +1,24 @@
+"""The commands for people, where they are easily written wrong."""
+
+from __future__ import annotations
+
+import pytest
+from bcp_operator.continuity import runbook
+
+from tests.unit import simulated_tenant as sim
+
+
+@pytest.mark.parametrize(
+    ("server", "line"),
+    [
+        ("10.0.0.53", "server 10.0.0.53 53"),
+        ("ns.acme.example:5353", "server ns.acme.example 5353"),
+        ("[2001:db8::53]", "server 2001:db8::53 53"),
+        ("[2001:db8::53]:5353", "server 2001:db8::53 5353"),
+    ],
+)
+def test_nsupdate_is_told_the_server_as_it_reads_it(server: str, line: str) -> None:
+    dns = {"server": server, "zone": "acme.example", "tsigSecretRef": {"name": "tsig"}}
+    login = {"url": "https://login.acme.example/", "routes": [{"name": "dns", "rfc2136": dns}]}
+    step = runbook.steps(sim.fresh(login=login).seen, "Primary")[-1]
+    assert f"{line}\\n" in step.command

@@ -1,0 +1,106 @@
+"""Manifests of the sync: restricted, complete, and compared without being fooled by the API server's defaults."""
+
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime
+from typing import Any
+
+import yaml
+from bcp_operator.api.policy import SyncPolicySpec
+from bcp_operator.api.run import RunConfig
+from bcp_operator.kube import jobs
+from kubernetes_validate import validate
+
+from tests.unit.simulated_tenant import spec
+
+OWNER = jobs.Owner("tenants", "acme", "uid-1")
+TIMING = jobs.Timing("12 10 * * *", "Europe/Berlin", suspend=False, timeout_seconds=7200)
+IMAGE = jobs.Image("registry.test/bcp:1", "IfNotPresent")
+
+
+def build(policy: dict[str, Any] | None = None, **parts: Any) -> jobs.SyncObjects:
+    """All objects."""
+    return jobs.build(OWNER, spec(**parts), SyncPolicySpec.model_validate(policy or {}), TIMING, IMAGE)
+
+
+def test_every_manifest_is_valid_kubernetes() -> None:
+    made = build({"job": {"nodeSelector": {"a": "b"}, "tolerations": [{"operator": "Exists"}]}})
+    live = copy.deepcopy(made.cronjob)
+    live["metadata"]["uid"] = "uid-2"
+    job = jobs.first_job(live, "acme", datetime(2026, 11, 24, 10, 12, tzinfo=UTC))
+    for manifest in (made.cronjob, made.run_configmap, made.report_configmap, made.claim, job):
+        validate(manifest, "1.36", strict=True)
+    assert job["metadata"]["name"] == "acme-sync-1795515120"
+    assert job["metadata"]["ownerReferences"][0]["uid"] == "uid-2"
+
+
+def test_the_pod_is_restricted_and_holds_no_secret_in_its_environment() -> None:
+    pod = build().cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert "env" not in container
+    assert "envFrom" not in container
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["command"] == ["bcp-sync", "run", "--config", "/etc/bcp/run.yaml"]
+
+
+def test_run_yaml_is_what_the_run_reads() -> None:
+    made = build(
+        {"mode": "Custom", "entities": [{"type": "user"}], "limits": {"timeout": "1h"}},
+        login={
+            "url": "https://login.acme.example/",
+            "caRef": {"name": "web", "key": "ca.pem"},
+            "routes": [
+                {
+                    "name": "dns",
+                    "rfc2136": {"server": "10.0.0.53", "zone": "acme.example", "tsigSecretRef": {"name": "t"}},
+                }
+            ],
+        },
+    )
+    config = RunConfig.model_validate(yaml.safe_load(made.run_configmap["data"]["run.yaml"]))
+    assert config.entities == ["user"]
+    assert config.lease is not None
+    assert config.lease.name == "acme-writer"
+    assert config.login is not None
+    assert config.login.ca_file == "/etc/bcp/ca/login/ca.pem"
+    assert [(server.server, server.name) for server in config.login.dns] == [("10.0.0.53", "login.acme.example")]
+
+
+def test_the_claim_outlives_its_tenant_and_the_rest_does_not() -> None:
+    made = build()
+    assert "ownerReferences" not in made.claim["metadata"]
+    for manifest in (made.cronjob, made.run_configmap, made.report_configmap):
+        assert manifest["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
+    assert "data" not in made.report_configmap
+
+
+def test_defaults_of_the_server_are_no_difference_and_edits_are() -> None:
+    wanted = build().cronjob
+    live = copy.deepcopy(wanted)
+    live["status"] = {"lastScheduleTime": "2026-11-24T10:12:00Z"}
+    live["spec"]["jobTemplate"]["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
+    live["metadata"]["annotations"]["someone"] = "else"
+    assert jobs.matches(live, wanted)
+    assert not jobs.matches(None, wanted)
+    for change in ("schedule", "timeZone", "concurrencyPolicy"):
+        edited = copy.deepcopy(live)
+        edited["spec"][change] = "x"
+        assert not jobs.matches(edited, wanted)
+    suspended = copy.deepcopy(live)
+    suspended["spec"]["suspend"] = True
+    assert not jobs.matches(suspended, wanted)
+
+
+def test_one_hash_stands_for_everything_a_run_is_made_from() -> None:
+    assert build().digest == build().digest
+    assert build().digest != build({"limits": {"concurrency": 3}}).digest
+    assert (
+        build().digest
+        != build(secondary={**spec().secondary.model_dump(by_alias=True), "endpoint": "https://x.example"}).digest
+    )
