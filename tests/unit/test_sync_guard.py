@@ -26,13 +26,13 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
     [
         ("remove", 10_000, 50),  # the number is lower
         ("remove", 200, 10),  # the percentage is lower
-        ("remove", 10, FLOOR),  # a small directory has leavers, too
-        ("remove", 0, FLOOR),
+        ("remove", 10, 3),  # a small directory has leavers, too
+        ("remove", 0, 3),
         ("update", 100, 50),
-        ("update", 4, FLOOR),
+        ("update", 4, 10),
         ("update", 0, None),
         ("create", 100, 100),
-        ("create", 1, FLOOR),
+        ("create", 1, 10),
         ("create", 0, None),  # nothing correlated yet
     ],
 )
@@ -73,11 +73,11 @@ def test_what_is_not_tripped_is_within_every_limit(
     free = planned.keys() - tripped
     if "remove" in free:
         assert planned["remove"] <= limits.max_removals
-        assert planned["remove"] <= max(FLOOR, active * limits.max_removal_percent / 100)
+        assert planned["remove"] <= max(FLOOR["remove"], active * limits.max_removal_percent / 100)
     if copied and active:
         for kind, percent in (("update", limits.max_update_percent), ("create", limits.max_create_percent)):
             if kind in free and not (kind == "update" and percent == 100):
-                assert planned[kind] <= max(FLOOR, active * percent / 100)
+                assert planned[kind] <= max(FLOOR[kind], active * percent / 100)
     assert judge(counts, known, limits, "Never") == []
     assert {one.kind for one in judge(counts, known, limits, "Always")} == set(planned)
 

@@ -263,11 +263,15 @@ def test_no_run_does_more_than_its_limits_and_every_run_adds(
     written = len(made.secondary.writes)
     tally = made.run()
     verbs = [verb for verb, _, _ in made.secondary.writes[written:]]
-    allowed_removals = min(removals, max(FLOOR, len(before) * removal_percent // 100) if removal_percent else 0)
+    allowed_removals = min(
+        removals, max(FLOOR["remove"], len(before) * removal_percent // 100) if removal_percent else 0
+    )
     assert verbs.count("deactivate") <= allowed_removals
     assert verbs.count("deactivate") in (0, len(before - after) if after else 0)  # all of a kind, or none of it
     if before and update_percent < 100:
-        assert verbs.count("update") <= (max(FLOOR, len(before) * update_percent // 100) if update_percent else 0)
+        assert verbs.count("update") <= (
+            max(FLOOR["update"], len(before) * update_percent // 100) if update_percent else 0
+        )
     if after or not before:
         assert verbs.count("create") == len(after - before)
     withheld = tally.total("withheld")

@@ -100,14 +100,14 @@ class Guard(Model):
         50,
         ge=0,
         le=100,
-        description="Most updates of a type in one run, as a share of its correlated entities, but 3 at least; 100: no limit.",
+        description="Most updates of a type in one run, as a share of its correlated entities, but 10 at least; 0: none unasked; 100: no limit.",
     )
     max_create_percent: int = Field(
         100,
         ge=0,
         le=10000,
-        description="Most creates of a type in one run, as a share of its correlated entities, but 3 at least. "
-        "The initial copy is not limited.",
+        description="Most creates of a type in one run, as a share of its correlated entities, but 10 at least; 0: none "
+        "unasked. The initial copy is not limited.",
     )
 
 

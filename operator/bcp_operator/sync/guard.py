@@ -14,7 +14,8 @@ from bcp_operator.api.run import GuardedKind, RunGuard, RunTripped
 
 from .plan import Action
 
-FLOOR = 3  # entities: fewer never trip a percentage, or a small directory would trip on every leaver
+# Entities: fewer never trip a percentage. A small directory has leavers, too, and one of them may be in every group.
+FLOOR: dict[GuardedKind, int] = {"remove": 3, "update": 10, "create": 10}
 NO_LIMIT_PERCENT = 100  # of all there are
 
 
@@ -43,13 +44,13 @@ def allowed(limits: RunGuard, kind: GuardedKind, known: Correlated) -> int | Non
     The initial copy is limited in nothing but removals: until a run has come to its end there is nothing to compare with.
     """
     if kind == "remove":
-        return min(limits.max_removals, _share(limits.max_removal_percent, known.active))
+        return min(limits.max_removals, _share(kind, limits.max_removal_percent, known))
     if not known.copied or known.active == 0:
         return None
     if kind == "create":
-        return _share(limits.max_create_percent, known.active)
+        return _share(kind, limits.max_create_percent, known)
     percent = limits.max_update_percent
-    return None if percent >= NO_LIMIT_PERCENT else _share(percent, known.active)
+    return None if percent >= NO_LIMIT_PERCENT else _share(kind, percent, known)
 
 
 def judge(
@@ -100,5 +101,5 @@ def withheld_hash(actions: Iterable[Action], used: Callable[[str], bool]) -> str
     return f"sha256:{digest}"
 
 
-def _share(percent: int, active: int) -> int:
-    return 0 if percent == 0 else max(FLOOR, active * percent // 100)
+def _share(kind: GuardedKind, percent: int, known: Correlated) -> int:
+    return 0 if percent == 0 else max(FLOOR[kind], known.active * percent // 100)
