@@ -153,7 +153,7 @@ def test_created_with_the_field_set_is_held(leader: Replica, tenants: Tenants, g
 
 def test_a_foreign_host_stalls_and_does_nothing(leader: Replica, tenants: Tenants) -> None:
     manifest = tenants.manifest("foreign")
-    manifest["spec"]["secondary"]["endpoint"] = "https://metadata.elsewhere.example"
+    manifest["spec"]["secondary"]["loginURL"] = "https://metadata.elsewhere.example/login"
     assert tenants.api.create(tenants.path, manifest).ok
     until(lambda: tenants.condition("foreign", "Stalled").get("reason") == "HostNotAllowed")
     assert tenants.gateway.location("foreign") is None

@@ -45,7 +45,16 @@ def environment() -> Path:
         if not (home / ".done").exists():
             print(f"building the environment of the test systems in {home} (about 20 s, once)", file=sys.stderr)
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
-            pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
+            pip = [
+                str(python),
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--require-hashes",
+            ]
             subprocess.run([*pip, "-r", str(REQUIREMENTS)], check=True)
             (home / ".done").touch()
     return python

@@ -423,6 +423,23 @@ def test_a_foreign_redirect_holds_up_its_own_route_only() -> None:
     assert {c.type: c.reason for c in world.seen.status.conditions}["Stalled"] == "RouteOwned"
 
 
+def test_a_switch_whose_routes_all_became_foreign_is_done_only_when_users_are_seen_there() -> None:
+    world = sim.settled()
+    world.request(**sim.failover("Secondary"))
+    world.step()
+    foreign = tuple(replace(route, conflict="set by somebody") for route in world.seen.routes)
+    world.seen = replace(world.seen, routes=foreign)
+    for _ in range(30):
+        world.step()
+        world.tick(10)
+    assert world.seen.status.history == []
+    assert {c.type: c.reason for c in world.seen.status.conditions}["Stalled"] == "DeadlineExceeded"
+    world.seen = replace(world.seen, routes=tuple(replace(route, shows="Secondary") for route in foreign))
+    world.settle()
+    assert world.seen.status.history[0].result == "Completed"
+    assert not any(isinstance(action, actions.ApplyRoutes) and action.target == "Secondary" for action in world.done)
+
+
 def test_a_switch_that_stays_unseen_is_stalled_and_says_what_is_seen() -> None:
     world = sim.settled()
 

@@ -111,7 +111,8 @@ async def test_the_server_answers_503_with_the_reason() -> None:
     vitals, clock = made(elector)
     runner = await health.serve(vitals, 0)
     try:
-        port = runner.addresses[0][1]
+        # Port 0 is another port on IPv4 than on IPv6, and which comes first is chance.
+        port = next(port for host, port, *_ in runner.addresses if host == "0.0.0.0")
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             assert (await client.get("/livez")).status_code == 200
             answer = await client.get("/readyz")

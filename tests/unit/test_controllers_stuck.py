@@ -78,3 +78,18 @@ async def test_a_switch_that_stays_unseen_is_stalled_and_still_looked_at(monkeyp
     assert "HTTP 404" in made.condition("Stalled")["message"]
     await made.settle()
     assert made.status["lastOperation"]["result"] == "Completed"
+
+
+async def test_an_endpoint_that_may_not_be_contacted_stops_the_sync_and_not_the_switch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    elsewhere = harness.system("primary") | {"endpoint": "https://api.elsewhere.test"}
+    made = await harness.started(monkeypatch, primary=elsewhere)
+    assert made.condition("Stalled")["reason"] == "HostNotAllowed"
+    assert "spec.primary.endpoint" in made.condition("Stalled")["message"]
+    assert made.get(CRONJOB, names.sync_cronjob(NAME)) is None
+    made.tick(3600)
+    await made.request(activeSystem="Secondary")
+    await made.settle()
+    assert made.status["lastOperation"]["result"] == "Completed"
+    assert made.status["activeSystem"] == "Secondary"

@@ -67,6 +67,15 @@ def clear(seen: Observed) -> tuple[Action, ...]:
     return (*cronjob, *(DeleteRun(run.name, run.uid) for run in seen.sync.runs if run.active and not run.deleting))
 
 
+def outlived(seen: Observed, todo: tuple[Action, ...]) -> bool:
+    """A fence is to be set while status still tells of one that was taken off: that has to be told first.
+
+    The condition is the proof of silence; the new fence must not inherit it.
+    """
+    fenced = seen.lease is not None and seen.lease.fenced
+    return not fenced and _proven(seen) and any(isinstance(action, HoldWriter | CreateLease) for action in todo)
+
+
 def _never_synced(seen: Observed) -> bool:
     """No run can ever have been: then a missing Lease is a new one, made free, and its fence needs no wait."""
     known = seen.status.sync

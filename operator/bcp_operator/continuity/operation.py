@@ -48,11 +48,11 @@ def advance(seen: Observed, operation: Operation, now: Now) -> Progress:
 
 
 def verified(seen: Observed, operation: Operation) -> bool:
-    """Seen from outside for this operation, and every route that is ours still says so; without any nothing was seen."""
-    known, ours = seen.memory.verified, _ours(seen, operation)
-    if known is None or known.operation_id != operation.id or not known.ok or not ours:
+    """Seen from outside for this operation, and every route that is ours still says so."""
+    known = seen.memory.verified
+    if known is None or known.operation_id != operation.id or not known.ok:
         return False
-    return all(_written(route, target(operation)) for route in ours)
+    return all(_written(route, target(operation)) for route in _ours(seen, operation))
 
 
 def held_up(seen: Observed, operation: Operation) -> bool:
@@ -92,22 +92,29 @@ def _finish(seen: Observed, operation: Operation) -> Progress:
 def _route(seen: Observed, operation: Operation, now: Now) -> Progress:
     side, ours = target(operation), _ours(seen, operation)
     missing = tuple(route.name for route in ours if not route.error and not _written(route, side))
-    step: Step = "Route" if not ours or missing or any(route.error for route in ours) else "Verify"
+    if not ours:
+        return _none_ours(seen, operation, side)
+    step: Step = "Route" if missing or any(route.error for route in ours) else "Verify"
     pause = (seen.memory.route_retry_seconds or 0.0) - now.monotonic_seconds
     if pause > 0:
         return Progress(step, wait_seconds=pause)
     override = "RouteOwned" in operation.override
     apply: tuple[Action, ...] = (ApplyRoutes(side, missing, override),) if missing else ()
-    if not ours or (not missing and step == "Route"):
+    if not missing and step == "Route":
         return Progress(step, wait_seconds=RETRY_SECONDS)
     return Progress(step, (*apply, VerifyLogin(side, tuple(route.name for route in ours), operation.id)))
 
 
-def _ours(seen: Observed, operation: Operation) -> list[RouteView]:
-    """Routes to switch. A foreign redirect is left alone, with its route, unless that rule was overridden and it helps.
+def _none_ours(seen: Observed, operation: Operation, side: System) -> Progress:
+    """Nothing that we may write: done only when users are seen there all the same, else it waits for a route."""
+    asked = tuple(route.name for route in seen.routes if route.name not in seen.memory.route_errors)
+    if not asked:
+        return Progress("Route", wait_seconds=RETRY_SECONDS)
+    return Progress("Route", (VerifyLogin(side, asked, operation.id),))
 
-    When none is left the switch waits for one, and is never taken for done.
-    """
+
+def _ours(seen: Observed, operation: Operation) -> list[RouteView]:
+    """Routes to switch. A foreign redirect is left alone, with its route, unless that rule was overridden and it helps."""
     passed = "RouteOwned" in operation.override
     errors = seen.memory.route_errors
     return [route for route in seen.routes if not route.conflict or (passed and route.name not in errors)]

@@ -29,6 +29,8 @@ def plan(seen: Observed, now: Now) -> Plan:
 
 def _advance(seen: Observed, running: Operation, now: Now) -> Plan:
     progress = operation.advance(seen, running, now)
+    if fence.outlived(seen, progress.actions):
+        return _write(seen, seen.status, now, wake_seconds=0.0)
     if progress.done:
         return _write(seen, operation.complete(seen, running, now), now, wake_seconds=0.0)
     base = seen.status.model_copy(update={"operation": running.model_copy(update={"step": progress.step})})
@@ -43,6 +45,8 @@ def _advance(seen: Observed, running: Operation, now: Now) -> Plan:
 
 def _keep(seen: Observed, now: Now) -> Plan:
     todo = steady.actions(seen, now)
+    if fence.outlived(seen, todo):
+        return _write(seen, seen.status, now, wake_seconds=0.0)
     if todo:
         return Plan(status=seen.status, actions=todo)
     ask, pause = steady.verification(seen, now)

@@ -29,7 +29,7 @@ def fold(seen: Observed, now: Now) -> SyncStatus:
 def held_by(seen: Observed) -> str | None:
     """What keeps the sync from running: the fence, Suspended, or nothing."""
     if seen.lease is not None and seen.lease.fenced:
-        return seen.lease.holder
+        return seen.lease.holder[:253]  # anybody may have written it, and status has to hold it
     return "Suspended" if seen.spec.sync.enabled and suspended(seen) else None
 
 

@@ -3,13 +3,14 @@
 It only ever proves that there is nothing to do: before anything is changed the API server is asked.
 """
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from typing import Any
 
 from bcp_operator.api.common import LABEL_TENANT
 from bcp_operator.kube.client import INGRESS, POD, TENANT, Kind, Kube, Object
 
 _NEVER_READ = ("managedFields", "selfLink")
+REMEMBERED_GONE = 4096
 
 
 class Cache:
@@ -18,10 +19,13 @@ class Cache:
     def __init__(self) -> None:
         self._objects: dict[Kind, dict[tuple[str, str], Object]] = defaultdict(dict)
         self._by_tenant: dict[tuple[Kind, str, str], set[str]] = defaultdict(set)
+        self._gone: OrderedDict[str, None] = OrderedDict()
 
     def put(self, kind: Kind, obj: Object) -> bool:
-        """Keep an object unless a newer one is known; say whether it was kept."""
+        """Keep an object unless a newer one is known, or its end; say whether it was kept."""
         metadata = obj["metadata"]
+        if metadata["uid"] in self._gone:
+            return False  # the answer to a write of ours, overtaken by the event of the deletion
         key = (metadata["namespace"], metadata["name"])
         known = self._objects[kind].get(key)
         if known is not None and _version(known) >= _version(obj) and known["metadata"]["uid"] == metadata["uid"]:
@@ -33,11 +37,17 @@ class Cache:
     def drop(self, kind: Kind, obj: Object) -> None:
         """Forget an object that was deleted, unless another one of its name has come."""
         metadata = obj["metadata"]
+        self._gone[metadata["uid"]] = None
+        if len(self._gone) > REMEMBERED_GONE:
+            self._gone.popitem(last=False)
         key = (metadata["namespace"], metadata["name"])
         known = self._objects[kind].get(key)
         if known is not None and known["metadata"]["uid"] == metadata["uid"]:
             del self._objects[kind][key]
-            self._by_tenant[kind, key[0], tenant_of(obj)].discard(key[1])
+            place = (kind, key[0], tenant_of(known))
+            self._by_tenant[place].discard(key[1])
+            if not self._by_tenant[place]:
+                del self._by_tenant[place]
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """One object, if it is known."""

@@ -228,7 +228,7 @@ class Observer:
         if policy is None:
             name = sync.policy_ref.name if sync.policy_ref else ""
             return Problem("PolicyNotFound", f"SyncPolicy {name} does not exist in this namespace"), None
-        problem = schedule.check(sync, policy)
+        problem = _sync_refused(tenant.spec, self._around.hosts) or schedule.check(sync, policy)
         if problem is not None or tenant.switching or (lease is not None and lease.fenced):
             return problem, None  # nothing is built for a sync that may not run now
         recorded = tenant.status.sync.enabled_at if tenant.status.sync else None
@@ -296,14 +296,25 @@ def _memory(tenant: _Tenant, state: TenantState) -> Memory:
 
 
 def _refused(spec: BCPTenantSpec, hosts: HostPolicy) -> Problem | None:
-    """A host that is not on the operator's list: then nothing is done outside for this tenant."""
-    urls = {
-        "primary.endpoint": spec.primary.endpoint,
-        "primary.loginURL": spec.primary.login_url,
-        "secondary.endpoint": spec.secondary.endpoint,
-        "secondary.loginURL": spec.secondary.login_url,
-        "login.url": spec.login.url,
-    }
+    """A page that users may not be sent to, or a login host that may not be asked: nothing is done outside."""
+    return _not_allowed(
+        hosts,
+        {
+            "primary.loginURL": spec.primary.login_url,
+            "secondary.loginURL": spec.secondary.login_url,
+            "login.url": spec.login.url,
+        },
+    )
+
+
+def _sync_refused(spec: BCPTenantSpec, hosts: HostPolicy) -> Problem | None:
+    """An endpoint that may not be contacted stops the sync alone: a switch needs no endpoint."""
+    return _not_allowed(
+        hosts, {"primary.endpoint": spec.primary.endpoint, "secondary.endpoint": spec.secondary.endpoint}
+    )
+
+
+def _not_allowed(hosts: HostPolicy, urls: dict[str, str]) -> Problem | None:
     for name, url in urls.items():
         try:
             hosts.check_url(url)

@@ -104,7 +104,7 @@ class Watches:
         elif kind == POLICY:
             self._policy(namespace, name)
         elif kind == INGRESS:
-            for tenant in {*self._ingresses[namespace, name], tenant_of(obj)} - {""}:
+            for tenant in {*self._ingresses.get((namespace, name), ()), tenant_of(obj)} - {""}:
                 self._queue.add(Key("tenant", namespace, tenant))
         else:
             self._owned(kind, obj)
@@ -126,6 +126,8 @@ class Watches:
         key = Key("tenant", metadata["namespace"], metadata["name"])
         for name in _ingress_names(obj):
             self._ingresses[key.namespace, name].add(key.name)
+            if change == "DELETED":
+                self._forget_ingress(key, name)
         for policy in self._policies_touched(key, None if change == "DELETED" else policy_of(obj)):
             self._queue.wake(Key("policy", key.namespace, policy), POLICY_SETTLE_SECONDS)
         if change == "DELETED":
@@ -134,6 +136,12 @@ class Watches:
             return
         self._sighted(obj)
         self._queue.add(key, urgent=_switching(obj))
+
+    def _forget_ingress(self, tenant: Key, name: str) -> None:
+        place = (tenant.namespace, name)
+        self._ingresses[place].discard(tenant.name)
+        if not self._ingresses[place]:
+            del self._ingresses[place]
 
     def _policies_touched(self, tenant: Key, policy: str | None) -> set[str]:
         """Policies whose count changes: the one that the tenant had and the one that it has, unless they are the same."""
