@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, cast
 
 import kopf
@@ -100,7 +101,10 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue
     cache = Cache()
     events = Events(kube, config.identity)
     actor = Actor(kube, cache, elector.assert_leader)
-    observer = Observer(kube, cache, Surroundings(config.hosts, config.sync_image, config.requester_stamped, build))
+    build_route = partial(build, ingresses=config.ingresses)
+    observer = Observer(
+        kube, cache, Surroundings(config.hosts, config.sync_image, config.requester_stamped, build_route)
+    )
     tenants = TenantReconciler(kube, cache, observer, actor, events)
     policies = PolicyReconciler(kube, cache, actor)
 
