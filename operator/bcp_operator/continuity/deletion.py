@@ -10,7 +10,7 @@ def plan(seen: Observed, now: Now) -> Plan:
     """Restore the primary's route where that was asked for; then let the object go, whatever happened."""
     if not seen.finalizer:
         return Plan(status=seen.status)
-    if seen.spec.deletion_policy != "Restore" or seen.refused is not None:
+    if seen.spec.deletion_policy != "Restore" or seen.refused or seen.claimed:
         return Plan(status=seen.status, actions=(SetFinalizer(False),))
     there = [route for route in seen.routes if (route.exists or route.error) and not route.conflict]
     left = [route.name for route in there if route.shows != "Primary"]

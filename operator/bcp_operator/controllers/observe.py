@@ -30,6 +30,7 @@ from bcp_operator.systems.hosts import HostPolicy, HostRefused
 
 from . import jobs, requester
 from .cache import Cache, CachedReads
+from .claims import Claims
 from .probing import Prober
 from .queue import Key
 from .state import TenantState, now
@@ -91,9 +92,10 @@ class _Pods:
 class Observer:
     """Reads a tenant's world: from the watches for the first look, from the API server before anything is changed."""
 
-    def __init__(self, kube: Kube, cache: Cache, around: Surroundings) -> None:
+    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims) -> None:
         self._kube = kube
         self._cache = cache
+        self._claims = claims
         self._cached = CachedReads(kube, cache)
         self._around = around
         self._prober = Prober(kube, around.hosts)
@@ -115,8 +117,13 @@ class Observer:
         tenant = _Tenant(key, obj, *_parse(obj))
         refused = _refused(tenant.spec, self._around.hosts)
         if refused is not None:
-            return Sight(obj, self._observed(tenant, state, refused=refused), fresh)
-        fresh = fresh or tenant.switching
+            held = tuple(tenant.status.claims)
+            return Sight(obj, self._observed(tenant, state, refused=refused, claims=held), fresh)
+        return await self._everything(tenant, state, fresh=fresh or tenant.switching)
+
+    async def _everything(self, tenant: _Tenant, state: TenantState, *, fresh: bool) -> Sight:
+        key = tenant.key
+        claims = await self._claims.judge(key, tenant.obj)
         context = _context(tenant)
         reads = self._kube if fresh else self._cached
         drivers = {r.name: self._around.build(r, context, reads, self._around.hosts) for r in tenant.spec.login.routes}
@@ -141,9 +148,11 @@ class Observer:
             routes=tuple(_route_view(r, o) for r, o in zip(tenant.spec.login.routes, routes, strict=True)),
             sync=sync,
             probe=probe,
+            claims=claims.held,
+            claimed=claims.problem,
         )
         observations = dict(zip(drivers, routes, strict=True))
-        return Sight(obj, seen, fresh, drivers, observations, writer, cronjob, wanted)
+        return Sight(tenant.obj, seen, fresh, drivers, observations, writer, cronjob, wanted)
 
     async def _sync(
         self,
