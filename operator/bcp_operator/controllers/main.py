@@ -22,9 +22,10 @@ from .act import Actor
 from .cache import Cache
 from .claims import Claims
 from .config import Config, ConfigError
-from .observe import Observer, Surroundings
+from .observe import Observer
 from .policies import PolicyReconciler
 from .queue import Key, Queue
+from .sight import Surroundings
 from .tenants import TenantReconciler
 from .watches import KINDS, Watches, settings
 
