@@ -62,6 +62,7 @@ def tenant(name: str) -> Object:
                 "enabled": True,
                 "policyRef": {"name": "nightly"},
                 "timeZone": "Europe/Berlin",
+                "approve": "sha256:" + "0123456789abcdef" * 4,
                 "store": {"sqlite": {"size": "1Gi", "storageClassName": "fast"}},
             },
             "login": {
@@ -124,6 +125,9 @@ def policy(name: str) -> Object:
             "entities": [{"type": "user"}, {"type": "group"}],
             "schedule": {"cron": "0 2 * * *", "timeZone": "Europe/Berlin"},
             "suspend": False,
+            "guard": {"maxRemovals": 50, "maxRemovalPercent": 5, "maxUpdatePercent": 50, "maxCreatePercent": 100},
+            "approval": "OnGuard",
+            "dryRun": False,
             "limits": {"requestsPerSecond": 10, "concurrency": 4, "timeout": "2h"},
             "job": {
                 "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}},
@@ -206,6 +210,7 @@ def tenant_status() -> Object:
                 "startTime": "2026-11-24T09:00:00Z",
                 "seconds": 1.5,
                 "counts": {"created": 3},
+                "withheldHash": "sha256:" + "0123456789abcdef" * 4,
                 "message": "done",
             },
             "nextSyncTime": "2026-11-25T09:00:00Z",

@@ -13,6 +13,7 @@ DNS = "spec.login.routes[1].rfc2136"
 ROUTES = tenant("example")["spec"]["login"]["routes"]
 HTTPS = "use https, or set insecure: true beside it (the host must then also be on the chart's insecureHosts)"
 IDENTITY = "is immutable, because the correlations are kept under it: create another BCPTenant for another system"
+APPROVE = "copy the whole hash from status.sync.lastRun.withheldHash: sha256: and 64 hexadecimal digits"
 STORE = "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store"
 ADOPTED = {"spec.login.routes[0].ingress.mode": "Adopted"}
 ONE_SWITCH = {"spec.failover.activeSystem": "Secondary"}
@@ -119,6 +120,8 @@ def _system(path: str) -> Iterator[Case]:
 def _sync() -> Iterator[Case]:
     yield from cases.reference("spec.sync.policyRef")
     yield from time_zone("spec.sync.timeZone")
+    yield cases.max_length("spec.sync.approve", 71, "sha256:" + "a" * 65)
+    yield rule("spec.sync.approve", APPROVE, {"spec.sync.approve": "sha256:" + "A" * 64})
     yield rule("spec.sync.store", STORE, {"spec.sync.store.sqlite.size": "2Gi"}, stored={})
     yield cases.pattern("spec.sync.store.sqlite.size", "0Gi")
     yield cases.max_length("spec.sync.store.sqlite.size", 12, "1" * 11 + "Gi")

@@ -7,6 +7,7 @@ from pydantic import Field
 from .common import (
     NAMED_TIME_ZONE,
     POSITIVE_DURATION,
+    ApprovalHash,
     BaseURL,
     CARef,
     GoDuration,
@@ -167,6 +168,10 @@ class SyncSpec(Model):
     )
     time_zone: TimeZone = Field(
         "UTC", description="IANA time zone of the daily run.", json_schema_extra=checked_by(NAMED_TIME_ZONE)
+    )
+    approve: ApprovalHash | None = Field(
+        None,
+        description="Lets the withheld actions with this hash through, once; status.sync.lastRun.withheldHash has it.",
     )
     store: StoreSpec = Field(
         default_factory=StoreSpec,
