@@ -140,6 +140,7 @@ def route_view(route: Route, seen: Observation) -> RouteView:
         current=seen.in_place is not None and seen.in_place == seen.shows,
         conflict=seen.conflict,
         error=seen.error,
+        unserved=seen.unserved,
         path_preserved=seen.path_preserved,
     )
 
