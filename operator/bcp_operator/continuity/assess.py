@@ -93,6 +93,7 @@ class Assessment:
         found: list[Problem | None] = [
             seen.refused,
             seen.claimed,
+            seen.blocked,
             Problem("IntentConflict", self.conflict) if self.conflict else None,
             self._overdue(),
             self._refusal(),

@@ -1,6 +1,7 @@
 """plan(observed, now): the one decision. Pure; called again after every effect until nothing is left to do."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bcp_operator.api.tenant_status import BCPTenantStatus, Operation
 
@@ -35,6 +36,11 @@ def _stand_aside(seen: Observed, claimed: Problem, now: Now) -> Plan:
     if todo:
         return Plan(status=seen.status, actions=todo)
     return _write(seen, refuse(seen, claimed.message, now), now)
+
+
+def blocked(seen: Observed, why: Problem, now: Now) -> Plan:
+    """An action was not allowed: nothing but to say so, beside all that is seen."""
+    return _write(replace(seen, blocked=why), seen.status, now)
 
 
 def _advance(seen: Observed, running: Operation, now: Now) -> Plan:

@@ -65,6 +65,19 @@ class Claims:
         self.put(obj)
         if not self._claims[key].settled and not self._complete:
             await self._read_all()
+        judged = self._judged(key)
+        if judged.problem is None and key in self._claims:
+            claim = self._claims[key]
+            self._claims[key] = replace(claim, held=frozenset(claim.names))
+            return Judgement(tuple(sorted(claim.names)))
+        return judged
+
+    def known(self, key: Key, obj: Object) -> Judgement:
+        """The same by what is known, giving nothing: for a tenant that goes."""
+        self.put(obj)
+        return self._judged(key)
+
+    def _judged(self, key: Key) -> Judgement:
         claim = self._claims.get(key)
         if claim is None:  # deleted meanwhile
             return Judgement(())
@@ -73,8 +86,7 @@ class Claims:
         if text:
             advice = "this tenant does nothing until one of the two no longer names it"
             return Judgement(tuple(sorted(claim.held)), Problem("SystemClaimed", f"{text}: {advice}"))
-        self._claims[key] = replace(claim, held=frozenset(claim.names))
-        return Judgement(tuple(sorted(claim.names)))
+        return Judgement(tuple(sorted(claim.held)))
 
     async def _read_all(self) -> None:
         async with self._reading:
