@@ -187,7 +187,7 @@ async def case_bad_targets_are_never_written(ours: Kube, git: Kube, hand: Kube, 
 async def case_managed_carries_labels_and_annotations(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
     where = context(namespace)
     more = {"labels": {"team": "a"}, "annotations": {"cert-manager.io/issuer": "x", "example.com/team": "a"}}
-    route = driver(ours, where, **more)
+    route = driver(ours, where, labels=more["labels"], annotations=more["annotations"])
     await route.apply(where.target("Secondary"), await route.observe())
     found = await ours.get(INGRESS, namespace, "acme-login")
     assert found is not None
