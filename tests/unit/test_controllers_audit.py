@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import Mock
 
 import pytest
 from bcp_operator.api import names
 from bcp_operator.controllers import audit
 from bcp_operator.controllers.audit import Audit
+from bcp_operator.controllers.claims import Claims
+from bcp_operator.controllers.policies import PolicyReconciler
 from bcp_operator.controllers.queue import Key, Queue
 from bcp_operator.controllers.watches import Watches
 from bcp_operator.kube.client import CRONJOB, INGRESS, JOB, LEASE, TENANT, Kind, Object
@@ -25,7 +28,9 @@ class Audited:
     def __init__(self, made: Operator) -> None:
         self.made = made
         self.worked: list[Key] = []
-        self.watches = Watches(made.cache, Queue(self._work), made.tenants, made.tenants)  # type: ignore[arg-type]
+        claims = Claims(made.kube, (NAMESPACE,))
+        policies = Mock(PolicyReconciler, tenants_of=lambda *_: [])
+        self.watches = Watches(made.cache, Queue(self._work), made.tenants, policies, claims)
         self.audit = Audit(made.kube, made.cache, self.watches.take, (NAMESPACE,))
         self.watches.relisted = self.audit.suspect
 

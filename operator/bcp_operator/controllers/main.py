@@ -21,6 +21,7 @@ from . import health
 from .act import Actor
 from .audit import Audit
 from .cache import Cache
+from .claims import Claims
 from .config import Config, ConfigError
 from .observe import Observer
 from .policies import PolicyReconciler
@@ -102,7 +103,9 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue
     cache = Cache()
     events = Events(kube, config.identity)
     actor = Actor(kube, cache, elector.assert_leader)
-    observer = Observer(kube, cache, Surroundings(config.hosts, config.sync_image, config.requester_stamped, build))
+    claims = Claims(kube, config.watch_namespaces)
+    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build)
+    observer = Observer(kube, cache, around, claims)
     tenants = TenantReconciler(kube, cache, observer, actor, events)
     policies = PolicyReconciler(kube, cache, actor)
 
@@ -110,7 +113,7 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue
         return await (tenants if key.kind == "tenant" else policies).reconcile(key)
 
     queue = Queue(work)
-    watches = Watches(cache, queue, tenants, policies)
+    watches = Watches(cache, queue, tenants, policies, claims)
     audit = Audit(kube, cache, watches.take, config.watch_namespaces, labelled=LABELLED)
     watches.relisted = audit.suspect
     return queue, watches, events, audit
