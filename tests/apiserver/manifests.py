@@ -77,6 +77,8 @@ def tenant(name: str) -> Object:
                             "mode": "Managed",
                             "className": "nginx",
                             "tlsSecretName": "login-tls",
+                            "labels": {"team": "acme"},
+                            "annotations": {"cert-manager.io/cluster-issuer": "company"},
                         },
                     },
                     {
@@ -212,6 +214,7 @@ def tenant_status() -> Object:
         "activeLoginURL": "https://secondary.example/login",
         "settledSystem": "Secondary",
         "requestHash": "0" * 64,
+        "claims": ["0" * 24],
         "operation": operation(),
         "lastOperation": finished(),
         "history": [finished()],
