@@ -68,7 +68,7 @@ def commands(namespace: str, side: str) -> list[str]:
             "login": {"url": "https://login.acme.test/", "routes": [Route.model_validate(route)]},
         }
     )
-    seen = SimpleNamespace(namespace=namespace, name="acme", spec=spec)
+    seen = SimpleNamespace(namespace=namespace, name="acme", spec=spec, routes=())
     return [runbook.steps(cast(Observed, seen), cast(Any, side))[-1].command]
 
 
