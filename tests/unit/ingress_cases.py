@@ -110,6 +110,7 @@ async def case_managed_never_takes_over(ours: Kube, git: Kube, hand: Kube, names
     assert not seen.ours
     assert seen.conflict is not None
     assert "is not the operator's" in seen.conflict
+    assert seen.overridable == ()
     for override in (False, True):
         with pytest.raises(RouteError, match="Adopted"):
             await route.apply(where.target("Secondary"), seen, override=override)
@@ -236,6 +237,7 @@ async def case_adopted_foreign_value_names_its_owner(ours: Kube, git: Kube, hand
     assert (seen.shows, seen.ours) == ("Unknown", False)
     assert seen.conflict is not None
     assert "is set by pipeline" in seen.conflict
+    assert seen.overridable == ("Secondary",)
     with pytest.raises(RouteError, match="pipeline"):
         await route.apply(where.target("Secondary"), seen)
     await route.restore(seen)

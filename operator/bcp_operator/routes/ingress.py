@@ -70,9 +70,8 @@ class ManagedIngress(_IngressDriver):
 
     def _seen(self, found: Object) -> Observation:
         annotations = found["metadata"].get("annotations") or {}
-        conflict = self._foreign_object(found, "choose another name, delete it, or use mode Adopted") or _rival(
-            found, self._dialect
-        )
+        foreign = self._foreign_object(found, "choose another name, delete it, or use mode Adopted")
+        conflict = foreign or _rival(found, self._dialect)
         url = annotations.get(self._dialect.redirect_key)
         side = self._side_of(url)
         if side is None and any(owner.is_ours for owner in owners_of(found, self._dialect.redirect_key)):
@@ -82,9 +81,10 @@ class ManagedIngress(_IngressDriver):
         return Observation(
             self.name,
             shows,
-            ours=self._foreign_object(found, "choose another name, delete it, or use mode Adopted") is None,
+            ours=foreign is None,
             in_place=side if side is not None and self._is_complete(found, side) else None,
             conflict=conflict,
+            overridable=("Primary", "Secondary") if conflict and not foreign else (),
             resource_version=found["metadata"]["resourceVersion"],
             path_preserved=self._dialect.path_preserved,
             state=found,
@@ -179,6 +179,7 @@ class AdoptedIngress(_IngressDriver):
             ours=ours,
             in_place=None if conflict else in_place,
             conflict=conflict,
+            overridable=("Secondary",) if conflict else (),
             resource_version=found["metadata"]["resourceVersion"],
             path_preserved=dialect.path_preserved,
             state=found,
