@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from bcp_operator.api.common import System
 from bcp_operator.continuity import actions
 from bcp_operator.continuity.transitions import notes
 
@@ -17,7 +18,7 @@ OVERRIDE = {"override": ["RouteOwned"], "reason": "INC-1"}
 
 def foreign(world: World, *names: str, overridable: bool = True) -> None:
     """Somebody else's redirect is on these routes."""
-    sides = ("Secondary",) if overridable else ()
+    sides: tuple[System, ...] = ("Secondary",) if overridable else ()
     routes = tuple(
         replace(route, shows="Unknown", current=False, conflict=FOREIGN, overridable=sides)
         if route.name in names

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, cast
 
 import kopf
@@ -103,8 +104,9 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue
     cache = Cache()
     events = Events(kube, config.identity)
     actor = Actor(kube, cache, elector.assert_leader)
+    build_route = partial(build, ingresses=config.ingresses)
     claims = Claims(kube, config.watch_namespaces)
-    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build)
+    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build_route)
     observer = Observer(kube, cache, around, claims)
     tenants = TenantReconciler(kube, cache, observer, actor, events)
     policies = PolicyReconciler(kube, cache, actor)

@@ -142,6 +142,8 @@ def route_view(route: Route, seen: Observation) -> RouteView:
         overridable=seen.overridable,
         error=seen.error,
         unserved=seen.unserved,
+        drift=seen.drift,
+        dialect=seen.dialect,
         path_preserved=seen.path_preserved,
     )
 

@@ -63,7 +63,8 @@ class Observation:
     `in_place` names the side for which apply() would change nothing. `conflict` is why the route is not ours to
     change (rule RouteOwned), `overridable` the sides to which apply() brings it all the same when that rule is
     overridden; `error` why it could not be read; `unserved` with it means that the cluster does not know the kind.
-    `state` belongs to the driver.
+    `drift` is what is wrong with an object of somebody else's that shows the right side all the same: told, not repaired.
+    `dialect` names how an Ingress is told to redirect (continuity.dialects). `state` belongs to the driver.
     """
 
     name: str
@@ -77,6 +78,8 @@ class Observation:
     resource_version: str | None = None
     path_preserved: bool = False
     unserved: bool = False
+    drift: str | None = None
+    dialect: str = "nginx"
     state: Any = None
 
 
