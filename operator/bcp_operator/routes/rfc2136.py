@@ -43,6 +43,7 @@ class Rfc2136:
             ours=side is not None,
             in_place=side if found.ttl_seconds == self._route.ttl_seconds else None,
             conflict=None if side else f"the CNAME leads to {found.target}, which is neither system: correct it",
+            overridable=() if side else ("Primary", "Secondary"),
             path_preserved=True,
             state=found,
         )
