@@ -1,0 +1,128 @@
+"""Certificates of both sides of every tenant, looked at from time to time and before a switch; one loop for all."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import get_args
+
+from bcp_operator.api.common import CARef, System
+from bcp_operator.api.tenant import BCPTenantSpec
+from bcp_operator.continuity.certificates import CertificateView, Look, looks
+from bcp_operator.kube.bundles import read_ca
+from bcp_operator.kube.client import Kube
+from bcp_operator.kube.errors import KubeError
+from bcp_operator.observe.certificates import look_at
+from bcp_operator.systems.hosts import HostPolicy, HostRefused, host_of
+from bcp_operator.systems.transport import split_host_port
+
+from .queue import Key
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 3600.0
+"""Certificates live for weeks; an hour is often enough for one that is renewed or forgotten."""
+ROUND_SECONDS = 30.0
+TIMEOUT_SECONDS = 1.0
+AT_ONCE = 8
+
+Views = Mapping[System, tuple[CertificateView, ...]]
+
+
+@dataclass
+class _Known:
+    """What was seen for a tenant, and when it is looked at again (monotonic seconds)."""
+
+    spec: BCPTenantSpec
+    due: float
+    views: dict[System, tuple[CertificateView, ...]] = field(default_factory=dict)
+
+
+class Certificates:
+    """Looks at certificates. `changed` is called with the tenant of which something new is known."""
+
+    def __init__(
+        self, kube: Kube, hosts: HostPolicy, changed: Callable[[Key], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._kube, self._hosts, self._changed, self._clock = kube, hosts, changed, clock
+        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._known: dict[Key, _Known] = {}
+        self._news = asyncio.Event()
+
+    def view(self, key: Key, spec: BCPTenantSpec) -> Views:
+        """What is known of a tenant's certificates; from now on they are looked at."""
+        known = self._known.get(key)
+        if known is None or _asked(known.spec) != _asked(spec):
+            known = self._known[key] = _Known(spec, self._clock())
+            self._news.set()
+        return known.views
+
+    def forget(self, key: Key) -> None:
+        """The tenant is gone."""
+        self._known.pop(key, None)
+
+    async def look(self, key: Key, spec: BCPTenantSpec, side: System) -> Views:
+        """Look now, before a switch to `side`: within about a second of its turn."""
+        return {side: await self._side(key.namespace, spec, side)}
+
+    async def run(self) -> None:
+        """Look at what is due until cancelled."""
+        while True:
+            self._news.clear()
+            due = [key for key, known in self._known.items() if known.due <= self._clock()]
+            await asyncio.gather(*(self._refresh(key) for key in due))
+            try:
+                async with asyncio.timeout(ROUND_SECONDS):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+
+    async def _refresh(self, key: Key) -> None:
+        known = self._known.get(key)
+        if known is None:
+            return
+        known.due = self._clock() + LOOK_SECONDS
+        before = dict(known.views)
+        for side in get_args(System):
+            try:
+                known.views[side] = await self._side(key.namespace, known.spec, side)
+            except Exception:
+                log.exception("a look at certificates broke; it is made again at its next time")
+        if known.views != before and self._known.get(key) is known:
+            self._changed(key)
+
+    async def _side(self, namespace: str, spec: BCPTenantSpec, side: System) -> tuple[CertificateView, ...]:
+        system = spec.primary if side == "Primary" else spec.secondary
+        try:
+            wanted = looks(spec, side, host_of(spec.login.url), host_of(system.login_url))
+        except HostRefused:
+            return ()
+        authorities = {True: spec.login.ca_ref, False: system.ca_ref}
+        return tuple(
+            await asyncio.gather(*(self._look(namespace, look, authorities[look.login_authority]) for look in wanted))
+        )
+
+    async def _look(self, namespace: str, look: Look, authority: CARef | None) -> CertificateView:
+        async with self._turns:
+            try:
+                self._hosts.check_url(look.url)
+                ca_pem = await read_ca(self._kube, namespace, authority)
+            except (HostRefused, KubeError) as error:
+                return CertificateView(look, None, str(error), unknown=True)
+            where = look.url.removeprefix("https://").partition("/")[0].partition("?")[0]
+            host, port = split_host_port(where)
+            seen = await look_at(
+                look.name,
+                f"[{host}]:{port or 443}" if ":" in host else f"{host}:{port or 443}",
+                hosts=self._hosts,
+                ca_pem=ca_pem,
+                timeout_seconds=TIMEOUT_SECONDS,
+            )
+            return CertificateView(look, seen.expires, seen.problem, seen.unknown)
+
+
+def _asked(spec: BCPTenantSpec) -> object:
+    """What a look depends on."""
+    sides = [(system.login_url, system.ca_ref) for system in (spec.primary, spec.secondary)]
+    return sides, spec.login.url, spec.login.ca_ref, spec.login.routes
