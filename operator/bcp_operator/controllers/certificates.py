@@ -108,7 +108,9 @@ class Certificates:
             try:
                 self._hosts.check_url(look.url)
                 ca_pem = await read_ca(self._kube, namespace, authority)
-            except (HostRefused, KubeError) as error:
+            except KubeError as error:
+                return CertificateView(look, None, error.message, unknown=True)
+            except HostRefused as error:
                 return CertificateView(look, None, str(error), unknown=True)
             where = look.url.removeprefix("https://").partition("/")[0].partition("?")[0]
             host, port = split_host_port(where)
