@@ -45,7 +45,14 @@ def _system(side: str) -> Object:
         "caRef": {"kind": "ConfigMap", "name": f"ca-{side}", "key": "ca.crt"},
         "credentialsSecretRef": {"name": f"acme-{side}"},
         "loginURL": f"https://{side}.example/login",
-        "health": {"path": "/health", "expectStatus": 200},
+        "health": {
+            "path": "/health",
+            "expectStatus": 200,
+            "interval": "1m",
+            "timeout": "5s",
+            "slowAfter": "2s",
+            "failureThreshold": 3,
+        },
     }
 
 

@@ -121,6 +121,19 @@ def _system(path: str) -> Iterator[Case]:
     yield cases.pattern(f"{path}.health.path", "health")
     yield cases.max_length(f"{path}.health.path", 1024, "/" + "x" * 1024)
     yield from cases.bounds(f"{path}.health.expectStatus", 100, 599)
+    yield from cases.bounds(f"{path}.health.failureThreshold", 1, 10)
+    for field in ("interval", "timeout", "slowAfter"):
+        yield from duration(f"{path}.health.{field}")
+    yield rule(
+        f"{path}.health.timeout",
+        "must not be longer than interval: an answer has to be there before the next question",
+        {f"{path}.health.interval": "4s"},
+    )
+    yield rule(
+        f"{path}.health.slowAfter",
+        "must not be longer than timeout: what takes longer than that is no answer at all",
+        {f"{path}.health.slowAfter": "6s"},
+    )
 
 
 def _sync() -> Iterator[Case]:

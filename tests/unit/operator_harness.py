@@ -15,6 +15,7 @@ from bcp_operator.controllers import act, observe
 from bcp_operator.controllers.act import Actor
 from bcp_operator.controllers.cache import Cache
 from bcp_operator.controllers.claims import Claims
+from bcp_operator.controllers.monitor import Monitor
 from bcp_operator.controllers.observe import Observer
 from bcp_operator.controllers.queue import Key
 from bcp_operator.controllers.sight import Surroundings
@@ -101,7 +102,8 @@ class Operator:
         hosts = HostPolicy.parse("*.example")
         around = Surroundings(hosts, Image("image", "IfNotPresent"), False, self._build)
         self.actor = Actor(self.kube, self.cache, lambda seconds: None)
-        observer = Observer(self.kube, self.cache, around, Claims(self.kube, namespaces))
+        self.monitor = Monitor(self.kube, hosts, lambda _: None, clock=lambda: self.clock.monotonic_seconds)
+        observer = Observer(self.kube, self.cache, around, Claims(self.kube, namespaces), self.monitor)
         self.tenants = TenantReconciler(self.kube, self.cache, observer, self.actor, self.events)
 
     def watch(self) -> None:

@@ -13,6 +13,8 @@ ConditionType = Literal[
     "Reconciling",
     "Stalled",
     "RecoveryPointFresh",
+    "PrimaryHealthy",
+    "SecondaryHealthy",
     "LoginRouted",
     "LoginVerified",
     "SyncFenced",

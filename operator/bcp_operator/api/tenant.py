@@ -23,6 +23,7 @@ from .common import (
     checked_by,
     has_ip_host,
     host_of,
+    not_longer,
     port_of,
 )
 from .login import IngressRoute, LoginSpec, Rfc2136Route, Route
@@ -91,8 +92,38 @@ IDENTITY = Rule(
 class Health(Model):
     """How to ask a system whether it works."""
 
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            not_longer("self.timeout", "self.interval"),
+            "must not be longer than interval: an answer has to be there before the next question",
+            ".timeout",
+        ),
+        Rule(
+            not_longer("self.slowAfter", "self.timeout"),
+            "must not be longer than timeout: what takes longer than that is no answer at all",
+            ".slowAfter",
+        ),
+    )
+
     path: str = Field(max_length=1024, pattern=r"^/[^\s#]*$", description="Path below the endpoint, e.g. /health.")
     expect_status: int = Field(200, ge=100, le=599, description="HTTP status that means healthy.")
+    interval: GoDuration = Field(
+        "60s", description="Time between two questions, e.g. 60s.", json_schema_extra=checked_by(POSITIVE_DURATION)
+    )
+    timeout: GoDuration = Field(
+        "5s",
+        description="Without an answer by then a question has failed. A switch itself waits one second at most.",
+        json_schema_extra=checked_by(POSITIVE_DURATION),
+    )
+    slow_after: GoDuration = Field(
+        "2s", description="Answers that take longer are slow.", json_schema_extra=checked_by(POSITIVE_DURATION)
+    )
+    failure_threshold: int = Field(
+        3,
+        ge=1,
+        le=10,
+        description="So many failed (or slow, or impossible) questions in a row make it Down (Slow, Unknown).",
+    )
 
 
 class SystemSpec(Model):
@@ -137,7 +168,9 @@ class SystemSpec(Model):
         description="The system's own login page: where users are sent while this system is active.",
     )
     health: Health | None = Field(
-        None, description="Health check. Without it, any answer of the login page below 500 counts as healthy."
+        None,
+        description="Health check. Without it, any answer of the login page below 500 counts as healthy, with the other "
+        "values as they are by default.",
     )
 
 

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from datetime import datetime
 
+from bcp_operator.api.common import System
 from bcp_operator.api.conditions import Condition, ConditionStatus, ConditionType, merge
 from bcp_operator.api.tenant_status import BCPTenantStatus, LastRun
 
-from . import durations, fence, operation, phase, request, runbook, runs, steady
+from . import durations, fence, health, operation, phase, request, runbook, runs, steady
 from .observed import Now, Observed, Problem, RouteView
 
 SIDE_WORDS = {"Primary": "the primary", "Secondary": "the secondary"}
@@ -61,6 +62,7 @@ class Assessment:
             self._make(
                 "Reconciling", "True" if going and not first else "False", going if going and not first else _SETTLED
             ),
+            *self._systems(),
             self._recovery_point(),
             self._login_routed(),
             self._login_verified(),
@@ -141,6 +143,15 @@ class Assessment:
             return [Problem("Observing", "where users are is not known yet")]
         off = [route.name for route in self.routes if not route.written and not route.message]
         return [Problem("Routing", f"route {', '.join(off)} is not as desired")] if off and not self.conflict else []
+
+    def _systems(self) -> list[Condition]:
+        """What the probes say; Unknown until they have said something."""
+        return [self._system("Primary", "PrimaryHealthy"), self._system("Secondary", "SecondaryHealthy")]
+
+    def _system(self, side: System, kind: ConditionType) -> Condition:
+        track = self.seen.health.get(side, health.Track())
+        status: ConditionStatus = {"Healthy": "True", "Unknown": "Unknown"}.get(track.state, "False")  # type: ignore[assignment]
+        return self._make(kind, status, Problem(track.state, track.detail))
 
     def _recovery_point(self) -> Condition:
         if not self.seen.spec.sync.enabled:

@@ -55,6 +55,7 @@ class TenantReconciler:
     def forget(self, key: Key) -> None:
         """The tenant is gone."""
         self.states.pop(key, None)
+        self._observer.forget(key)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one tenant as far as it goes now; the answer is when to look again, in seconds."""

@@ -15,7 +15,7 @@ from bcp_operator.systems.transport import Answer, TransportError, open_client
 
 from .connect import Unresolved, checked_address
 
-__all__ = ["ErrorClass", "Health", "LoginAnswer", "ask_login", "probe_system"]
+__all__ = ["ErrorClass", "Health", "LoginAnswer", "ask_login", "health_url", "probe_system"]
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 
@@ -74,6 +74,11 @@ async def ask_login(
     return LoginAnswer(answer.status, location, None, detail)
 
 
+def health_url(system: SystemSpec) -> str:
+    """What is asked about a system: its health path, else its login page."""
+    return system.login_url if system.health is None else system.endpoint.rstrip("/") + system.health.path
+
+
 async def probe_system(
     system: SystemSpec,
     *,
@@ -89,8 +94,9 @@ async def probe_system(
     certificates (expired, wrong host), unexpected statuses. Unknown: our own doing or set-up - hosts that are not on
     the allow-list, an issuer we do not know, a resolver that is down, a health path that wants credentials (401, 403).
     """
-    url = system.login_url if system.health is None else system.endpoint.rstrip("/") + system.health.path
-    answer = await ask_login(url, hosts=hosts, connect_to=connect_to, ca_pem=ca_pem, timeout_seconds=timeout_seconds)
+    answer = await ask_login(
+        health_url(system), hosts=hosts, connect_to=connect_to, ca_pem=ca_pem, timeout_seconds=timeout_seconds
+    )
     if answer.status is None:
         unknown = answer.error in ("Refused", "ResolverDown", "Untrusted")
         return Health("Unknown" if unknown else "Failed", answer.detail)
