@@ -115,7 +115,12 @@ def tenant(name: str) -> Object:
             "safety": {
                 "minSwitchInterval": "10m",
                 "maxRecoveryPointAge": "26h",
-                "rules": {"TargetHealthy": "Block", "RouteOwned": "Block", "CoolDown": "Warn"},
+                "rules": {
+                    "TargetHealthy": "Block",
+                    "RouteOwned": "Block",
+                    "CoolDown": "Warn",
+                    "RecoveryPointFresh": "Warn",
+                },
             },
             "suspend": False,
             "deletionPolicy": "Retain",
@@ -177,6 +182,7 @@ def operation(number: int = 1) -> Object:
         "initiatorVerified": True,
         "reason": "INC-4711",
         "override": ["CoolDown"],
+        "warnings": ["CoolDown: the last switch ended less than 10m ago"],
         "secondaryChanges": "Keep",
     }
 

@@ -18,7 +18,7 @@ APPROVE = "copy the whole hash from status.sync.lastRun.withheldHash: sha256: an
 STORE = "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store"
 ADOPTED = {"spec.login.routes[0].ingress.mode": "Adopted"}
 ONE_SWITCH = {"spec.failover.activeSystem": "Secondary"}
-RULES = ("TargetHealthy", "RouteOwned", "CoolDown")
+RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh")
 
 
 def tenant_cases() -> list[Case]:

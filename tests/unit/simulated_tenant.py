@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bcp_operator.api import names
+from bcp_operator.api.conditions import Condition
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.tenant import BCPTenantSpec
 from bcp_operator.api.tenant_status import BCPTenantStatus
@@ -64,6 +65,7 @@ class World:
     clock: Now = field(default_factory=lambda: Now(START, 1000.0))
     done: list[Action] = field(default_factory=list)
     sides: list[set[str]] = field(default_factory=list)
+    login_down: bool = False
 
     def tick(self, seconds: float) -> None:
         """Time passes."""
@@ -92,7 +94,7 @@ class World:
             decided = self.step()
             if decided.actions or decided.status != before:
                 continue
-            if decided.wake_seconds is None or decided.wake_seconds > 60:
+            if decided.wake_seconds is None or decided.wake_seconds > 30:
                 return
             self.tick(max(decided.wake_seconds, 0.05))
         raise AssertionError(f"not settled: {plan(self.seen, self.clock)}")
@@ -100,6 +102,10 @@ class World:
     def side(self) -> str | None:
         """The settled side."""
         return self.seen.status.settled_system
+
+    def condition(self, kind: str) -> Condition:
+        """One condition."""
+        return next(c for c in self.seen.status.conditions if c.type == kind)
 
     def phase(self) -> str | None:
         """The phase."""
@@ -162,9 +168,10 @@ class World:
                 )
                 self.seen = replace(seen, routes=routes, memory=replace(seen.memory, verified=None))
             case actions.VerifyLogin(target, chosen, operation_id):
-                ok = all(route.shows == target for route in seen.routes if route.name in chosen)
-                answer = Verified(target, operation_id, ok, "asked", self.clock)
-                self.seen = replace(seen, memory=replace(seen.memory, verified=answer))
+                ok = not self.login_down and all(r.shows == target for r in seen.routes if r.name in chosen)
+                answer = Verified(target, operation_id, ok, "HTTP 503" if self.login_down else "asked", self.clock)
+                attempts = 0 if ok else seen.memory.verify_attempts + 1
+                self.seen = replace(seen, memory=replace(seen.memory, verified=answer, verify_attempts=attempts))
             case actions.RestoreRoutes():
                 tried = replace(seen.memory, restore_attempts=seen.memory.restore_attempts + 1)
                 self.seen = replace(seen, memory=tried)
@@ -224,7 +231,7 @@ blocks = st.none() | st.builds(
     ),
     st.none() | sides,
     st.none() | times,
-    st.lists(st.sampled_from(["TargetHealthy", "RouteOwned", "CoolDown"]), unique=True),
+    st.lists(st.sampled_from(["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh"]), unique=True),
     st.none() | st.sampled_from(["Keep", "Discard"]),
 )
 specs = st.builds(

@@ -12,6 +12,7 @@ ConditionType = Literal[
     "Ready",
     "Reconciling",
     "Stalled",
+    "FailoverReady",
     "RecoveryPointFresh",
     "PrimaryHealthy",
     "SecondaryHealthy",

@@ -252,7 +252,7 @@ class FailoverSpec(Model):
     )
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=3,
+        max_length=4,
         description="Consent, one-shot: safety rules to pass over. Needs a reason, a newer requestedAt and the right failover-override.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},  # one decision: never merged from two writers
     )
@@ -280,6 +280,11 @@ class SafetyRules(Model):
         None,
         alias="CoolDown",
         description="minSwitchInterval has passed since the last switch. Absent: Warn on the way out, Block on the way back.",
+    )
+    recovery_point_fresh: Severity = Field(
+        "Warn",
+        alias="RecoveryPointFresh",
+        description="On the way out: the last successful sync is younger than maxRecoveryPointAge. Says nothing while sync is disabled.",
     )
 
 

@@ -7,7 +7,7 @@ from pydantic import Field
 from .common import Model, System, Timestamp
 from .conditions import Condition
 
-RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown"]
+RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh"]
 Step = Literal["Preflight", "Record", "Fence", "Route", "Verify", "Finish"]
 OperationType = Literal["Failover", "Failback"]
 OperationResult = Literal["Completed", "Refused", "Failed", "Superseded"]
@@ -38,8 +38,14 @@ class Operation(Model):
     reason: str = Field("", max_length=512, description="spec.failover.reason at the time.")
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=3,
+        max_length=4,
         description="Rules that were passed over.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    warnings: list[Annotated[str, Field(max_length=256)]] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Rules that were not met and did not block.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     secondary_changes: Literal["Keep", "Discard"] = Field("Keep", description="Consent that counted.")

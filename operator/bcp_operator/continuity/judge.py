@@ -78,7 +78,9 @@ def _unsettled_wish(seen: Observed, request: Request) -> bool:
 def _decide(seen: Observed, request: Request, now: Now, base: BCPTenantStatus | None = None) -> BCPTenantStatus:
     status = base or seen.status
     candidate = _operation(seen, request, now)
-    reason = rules.refusal(rules.preflight(seen, request, now), request)
+    violations = rules.preflight(seen, request, now)
+    candidate = candidate.model_copy(update={"warnings": rules.warnings(violations)})
+    reason = rules.refusal(violations, request)
     if reason:
         refused = history.finish(candidate, "Refused", now.wall, reason)
         return history.remember(status, refused).model_copy(update={"request_hash": request.hash})

@@ -79,6 +79,5 @@ def other(system: System) -> System:
 def _newer(requested_at: datetime | None, status: BCPTenantStatus) -> bool:
     if requested_at is None:
         return False
-    running, last = status.operation, status.last_operation
-    seen = [operation.requested_at for operation in (running, last) if operation and operation.requested_at]
-    return all(requested_at > earlier for earlier in seen)
+    past = [operation for operation in (status.operation, *status.history) if operation is not None]
+    return all(requested_at > (operation.requested_at or operation.start_time) for operation in past)

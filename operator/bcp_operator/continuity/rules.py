@@ -14,11 +14,17 @@ from .request import Request
 
 @dataclass(frozen=True)
 class Violation:
-    """A rule that is not met. `rule` is None for what no override can pass over."""
+    """A rule that is not met, or of which it is not known. `rule` is None for what no override can pass over."""
 
     rule: RuleName | None
     message: str
     severity: Severity = "Block"
+    unknown: bool = False
+
+    @property
+    def text(self) -> str:
+        """For people, with the rule's name."""
+        return f"{self.rule}: {self.message}" if self.rule else self.message
 
 
 Rule = Callable[[Observed, Request, Now], Violation | None]
@@ -30,9 +36,10 @@ def target_healthy(seen: Observed, request: Request, now: Now) -> Violation | No
     rule = seen.spec.safety.rules.target_healthy
     if seen.probe.result == "Healthy":
         return None
-    severity: Severity = rule if seen.probe.result == "Failed" else "Warn"
-    state = "is not healthy" if seen.probe.result == "Failed" else "could not be probed"
-    return Violation("TargetHealthy", f"the {request.desired.lower()} {state}: {seen.probe.detail}", severity)
+    failed = seen.probe.result == "Failed"
+    state = "is not healthy" if failed else "could not be probed"
+    text = f"the {request.desired.lower()} {state}: {seen.probe.detail}"
+    return Violation("TargetHealthy", text, rule if failed else "Warn", unknown=not failed)
 
 
 def route_owned(seen: Observed, request: Request, now: Now) -> Violation | None:
@@ -40,9 +47,27 @@ def route_owned(seen: Observed, request: Request, now: Now) -> Violation | None:
     del request, now
     foreign = [f"{route.name}: {route.conflict}" for route in seen.routes if route.conflict]
     if not foreign:
-        return None
+        return _unread(seen)
     severity = seen.spec.safety.rules.route_owned if len(foreign) == len(seen.routes) else "Warn"
     return Violation("RouteOwned", "; ".join(foreign), severity)
+
+
+def _unread(seen: Observed) -> Violation | None:
+    unread = [f"{route.name}: {route.error}" for route in seen.routes if route.error]
+    return Violation("RouteOwned", f"not known for route {'; '.join(unread)}", "Warn", unknown=True) if unread else None
+
+
+def recovery_point_fresh(seen: Observed, request: Request, now: Now) -> Violation | None:
+    """What users will miss on the secondary; nothing to be compared with where no sync is wanted."""
+    if request.desired == "Primary" or not seen.spec.sync.enabled:
+        return None
+    severity, limit = seen.spec.safety.rules.recovery_point_fresh, seen.spec.safety.max_recovery_point_age
+    last = seen.status.sync.last_success_time if seen.status.sync else None
+    if last is None:
+        return Violation("RecoveryPointFresh", "no sync has succeeded yet", severity)
+    if now.wall - last > durations.parse(limit):
+        return Violation("RecoveryPointFresh", f"the last successful sync is older than {limit}", severity)
+    return None
 
 
 def cool_down(seen: Observed, request: Request, now: Now) -> Violation | None:
@@ -78,7 +103,14 @@ def changes_discarded(seen: Observed, request: Request, now: Now) -> Violation |
     )
 
 
-CHAIN: tuple[Rule, ...] = (newer_request, changes_discarded, target_healthy, route_owned, cool_down)
+CHAIN: tuple[Rule, ...] = (
+    newer_request,
+    changes_discarded,
+    target_healthy,
+    route_owned,
+    cool_down,
+    recovery_point_fresh,
+)
 
 
 def preflight(seen: Observed, request: Request, now: Now) -> tuple[Violation, ...]:
@@ -100,9 +132,7 @@ def refusal(violations: tuple[Violation, ...], request: Request) -> str:
     blocking = [violation for violation in violations if violation.severity == "Block"]
     if not blocking:
         return ""
-    text = "; ".join(
-        f"{violation.rule}: {violation.message}" if violation.rule else violation.message for violation in blocking
-    )
+    text = "; ".join(violation.text for violation in blocking)
     names = sorted({violation.rule for violation in blocking if violation.rule})
     if names:
         text += (
@@ -114,3 +144,8 @@ def refusal(violations: tuple[Violation, ...], request: Request) -> str:
             f". Not counted, because requestedAt is not newer than the last operation's: {', '.join(request.leftovers)}"
         )
     return text
+
+
+def warnings(violations: tuple[Violation, ...]) -> list[str]:
+    """What did not block, for status."""
+    return [violation.text[:256] for violation in violations if violation.severity == "Warn"][:8]

@@ -15,6 +15,11 @@ _BECAME_TRUE = {
     "LoginVerified": ("LoginVerified", False),
 }
 """Conditions whose turning True is an event, in the order of a switch."""
+_BECAME_FALSE = {
+    "LoginVerified": "LoginNotVerified",
+    "RecoveryPointFresh": "RecoveryPointStale",
+    "FailoverReady": "FailoverNotReady",
+}
 
 
 def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
@@ -25,6 +30,7 @@ def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
         *_conditions(old, new),
         *_completed(old, new),
         *_run(old, new),
+        *_lost(old, new),
         *_system(old, new, "Primary"),
         *_system(old, new, "Secondary"),
     )
@@ -70,6 +76,22 @@ def _conditions(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
     for kind, (reason, warning) in _BECAME_TRUE.items():
         if kind in now_true and kind not in was_true:
             yield Note(reason, f"{now_true[kind].message}{_during(old, new)}", warning, audit=True)
+
+
+def _lost(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    """What was fine outside a switch and is so no longer."""
+    if new.operation is not None:
+        return
+    for kind, reason in _BECAME_FALSE.items():
+        before, after = _find(old, kind), _find(new, kind)
+        expected = kind == "RecoveryPointFresh" and new.settled_system == "Secondary"
+        if (
+            after is not None
+            and after.status == "False"
+            and (before is None or before.status != "False")
+            and not expected
+        ):
+            yield Note(reason, f"{after.message}, since {after.last_transition_time:%H:%M:%S} UTC", warning=True)
 
 
 def _during(old: BCPTenantStatus, new: BCPTenantStatus) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bcp_operator.api.tenant_status import BCPTenantStatus
 from bcp_operator.continuity import deletion, halt
-from bcp_operator.continuity.actions import Note, Plan
+from bcp_operator.continuity.actions import Note, Plan, VerifyLogin
 from bcp_operator.continuity.observed import Problem
 from bcp_operator.continuity.plan import blocked, plan
 from bcp_operator.kube.client import TENANT, Kube, Object
@@ -77,11 +77,12 @@ class TenantReconciler:
             decided = plan(sight.seen, now())
             if _nothing(decided, sight):
                 return decided.wake_seconds
-            outcome = await self._do(key, decided, sight, state) if sight.fresh else Outcome()
+            asks = bool(decided.actions) and all(isinstance(action, VerifyLogin) for action in decided.actions)
+            outcome = await self._do(key, decided, sight, state) if sight.fresh or asks else Outcome()
             if outcome.settled:
                 return outcome.wake_seconds
+            fresh = fresh or sight.fresh or not asks  # asking from outside changes nothing here
             sight = outcome.known
-            fresh = True
         log.warning("still not settled, others first", extra=_where(key))
         return AGAIN_SECONDS
 
