@@ -7,6 +7,7 @@ import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import kopf
@@ -20,6 +21,7 @@ from bcp_operator.routes.drivers import build
 
 from . import health
 from .act import Actor
+from .audit import Audit
 from .cache import Cache
 from .claims import Claims
 from .config import Config, ConfigError
@@ -29,7 +31,7 @@ from .policies import PolicyReconciler
 from .queue import Key, Queue
 from .sight import Surroundings
 from .tenants import TenantReconciler
-from .watches import KINDS, OPTIONAL, Watches, settings
+from .watches import KINDS, LABELLED, OPTIONAL, Watches, settings
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class _Parts:
     watches: Watches
     monitor: Monitor
     events: Events
+    audit: Audit
 
 
 async def run(config: Config) -> int:
@@ -99,6 +102,7 @@ async def _lead(config: Config, kube: Kube, elector: LeaderElector, vitals: heal
         asyncio.create_task(vitals.canary(kube, config.namespace, names.LEADER_LEASE), name="canary"),
         asyncio.create_task(_watch(config, kube, made.watches, served), name="watches"),
         asyncio.create_task(_discover(config, kube, served), name="discovery"),
+        asyncio.create_task(_audit(made.audit, served), name="audit"),
     ]
     try:
         ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -117,15 +121,22 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> _Parts:
     cache = Cache()
     events = Events(kube, config.identity)
     actor = Actor(kube, cache, elector.assert_leader)
+    build_route = partial(build, ingresses=config.ingresses)
     claims = Claims(kube, config.watch_namespaces)
-    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build)
+    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build_route)
     queue = Queue(work)
     monitor = Monitor(kube, config.hosts, queue.add)
     observer = Observer(kube, cache, around, claims, monitor)
     tenants = TenantReconciler(kube, cache, observer, actor, events)
     policies = PolicyReconciler(kube, cache, actor)
+    watches = Watches(cache, queue, tenants, policies, claims)
+    audit = Audit(kube, cache, watches.take, config.watch_namespaces, labelled=LABELLED)
+    watches.relisted = audit.suspect
+    return _Parts(queue, watches, monitor, events, audit)
 
-    return _Parts(queue, Watches(cache, queue, tenants, policies, claims), monitor, events)
+
+async def _audit(audit: Audit, served: asyncio.Future[frozenset[Kind]]) -> None:
+    await audit.run((*KINDS, *await served))
 
 
 async def _served(config: Config, kube: Kube) -> frozenset[Kind]:
