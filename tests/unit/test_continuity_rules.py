@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from bcp_operator.api.common import System
 from bcp_operator.api.tenant_status import BCPTenantStatus, SyncStatus
 from bcp_operator.continuity.health import Track
 from bcp_operator.continuity.observed import Probe
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from tests.unit import simulated_tenant as sim
 from tests.unit.simulated_tenant import World
 
-HEALTHY = {"Primary": Track("Healthy", "asked"), "Secondary": Track("Healthy", "asked")}
+HEALTHY: dict[System, Track] = {"Primary": Track("Healthy", "asked"), "Secondary": Track("Healthy", "asked")}
 STAMP = timedelta(seconds=1)
 
 
@@ -32,7 +33,7 @@ def rule_world(severity: str, rule: str, **parts: Any) -> World:
 
 def sick(world: World) -> None:
     """The secondary is down."""
-    down = {**HEALTHY, "Secondary": Track("Down", "HTTP 503")}
+    down: dict[System, Track] = {**HEALTHY, "Secondary": Track("Down", "HTTP 503")}
     world.seen = replace(world.seen, probe=Probe("Failed", "HTTP 503"), health=down)
 
 
@@ -164,7 +165,7 @@ def test_a_plain_request_is_refused_exactly_when_the_condition_says_no(
         hot(world)
     world.tick(1)
     probe = {"Healthy": "Healthy", "Slow": "Healthy", "Unknown": "Unknown"}.get(state, "Failed")
-    health = {"Secondary": Track(state, "x")}  # type: ignore[arg-type]
+    health: dict[System, Track] = {"Secondary": Track(state, "x")}  # type: ignore[arg-type]
     world.seen = replace(world.seen, probe=Probe(probe, "x"), health=health)  # type: ignore[arg-type]
     if conflict:
         foreign(world)
