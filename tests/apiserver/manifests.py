@@ -107,6 +107,14 @@ def tenant(name: str) -> Object:
                     },
                 ],
             },
+            "notify": [
+                {
+                    "urlSecretRef": {"name": "chat"},
+                    "caRef": {"kind": "ConfigMap", "name": "chat-ca", "key": "ca.crt"},
+                    "format": "JSON",
+                    "events": ["SyncFailed"],
+                }
+            ],
             "failover": {
                 "activeSystem": "Primary",
                 "reason": "INC-4711",

@@ -21,6 +21,28 @@ ADOPTED = {f"{WEB}.mode": "Adopted", f"{WEB}.labels": DROP, f"{WEB}.annotations"
 ONE_SWITCH = {"spec.failover.activeSystem": "Secondary"}
 RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh")
 
+NOTIFY_EVENTS = (
+    "PrimaryDown",
+    "PrimarySlow",
+    "PrimaryFlapping",
+    "PrimaryRecovered",
+    "SecondaryUnhealthy",
+    "SecondaryRecovered",
+    "RecoveryPointStale",
+    "SyncFailed",
+    "GuardTripped",
+    "FailoverNotReady",
+    "FailoverRequested",
+    "FailoverRefused",
+    "FailoverCompleted",
+    "FailbackRequested",
+    "FailbackRefused",
+    "FailbackCompleted",
+    "OverrideUsed",
+    "IntentConflictHeld",
+    "LoginNotVerified",
+)
+
 
 def tenant_cases() -> list[Case]:
     """All of them."""
@@ -34,6 +56,7 @@ def tenant_cases() -> list[Case]:
         *_routes(),
         *_failover(),
         *_safety(),
+        *_notify(),
     ]
 
 
@@ -314,6 +337,18 @@ def _safety() -> Iterator[Case]:
         yield from duration(f"spec.safety.{field}")
     for name in RULES:
         yield cases.enum(f"spec.safety.rules.{name}", "Block", "Warn")
+
+
+def _notify() -> Iterator[Case]:
+    path = "spec.notify"
+    yield cases.max_items(path, [{"urlSecretRef": {"name": "chat"}}] * 9)
+    yield from cases.required(f"{path}[]", "urlSecretRef", at=f"{path}[0]")
+    yield from cases.reference(f"{path}[].urlSecretRef")
+    yield from cases.ca_ref(f"{path}[].caRef")
+    yield cases.enum(f"{path}[].format", "JSON", "CloudEvents", "Slack")
+    yield cases.max_items(f"{path}[].events", [*NOTIFY_EVENTS, "SyncFailed"])
+    yield cases.unique(f"{path}[].events", ["SyncFailed", "SyncFailed"])
+    yield cases.enum(f"{path}[].events[]", *NOTIFY_EVENTS, bad=["Nonsense"])
 
 
 def duration(path: str) -> Iterator[Case]:

@@ -27,6 +27,8 @@ from .common import (
     port_of,
 )
 from .login import IngressRoute, LoginSpec, Rfc2136Route, Route
+from .notify import Notify
+from .safety import SafetyRules, SafetySpec, Severity
 from .tenant_status import (
     ActiveSystem,
     BCPTenantStatus,
@@ -55,6 +57,7 @@ __all__ = [
     "IngressRoute",
     "LastRun",
     "LoginSpec",
+    "Notify",
     "Operation",
     "OperationResult",
     "OperationType",
@@ -74,8 +77,6 @@ __all__ = [
     "SyncStatus",
     "SystemSpec",
 ]
-
-Severity = Literal["Block", "Warn"]
 
 # RFC 3339 as every reader of ours takes it; the API server's own check of date-time lets more through.
 RFC3339_PATTERN = (
@@ -263,47 +264,6 @@ class FailoverSpec(Model):
     )
 
 
-class SafetyRules(Model):
-    """Severity of each preflight rule: Block refuses the switch, Warn only says so."""
-
-    target_healthy: Severity = Field(
-        "Block",
-        alias="TargetHealthy",
-        description="The system to switch to answers. Only a failed probe blocks; an unknown one warns.",
-    )
-    route_owned: Severity = Field(
-        "Block",
-        alias="RouteOwned",
-        description="The route carries no redirect of somebody else's. Blocks that route alone.",
-    )
-    cool_down: Severity | None = Field(
-        None,
-        alias="CoolDown",
-        description="minSwitchInterval has passed since the last switch. Absent: Warn on the way out, Block on the way back.",
-    )
-    recovery_point_fresh: Severity = Field(
-        "Warn",
-        alias="RecoveryPointFresh",
-        description="On the way out: the last successful sync is younger than maxRecoveryPointAge. Says nothing while sync is disabled.",
-    )
-
-
-class SafetySpec(Model):
-    """What is looked at before a switch."""
-
-    min_switch_interval: GoDuration = Field(
-        "10m",
-        description="Time to let pass between two switches, e.g. 10m.",
-        json_schema_extra=checked_by(POSITIVE_DURATION),
-    )
-    max_recovery_point_age: GoDuration = Field(
-        "26h",
-        description="Age of the last successful sync above which RecoveryPointFresh turns False, e.g. 26h.",
-        json_schema_extra=checked_by(POSITIVE_DURATION),
-    )
-    rules: SafetyRules = Field(default_factory=SafetyRules, description="Severity of each preflight rule.")
-
-
 _BY_DNS = "self.login.routes.exists(r, has(r.rfc2136))"
 _HOST_1, _HOST_2 = host_of("self.primary.loginURL"), host_of("self.secondary.loginURL")
 _OLD_SYSTEM = "oldSelf.?failover.?activeSystem.orValue('Primary')"
@@ -373,6 +333,12 @@ class BCPTenantSpec(Model):
         None, description="The failover field. Leave it out of Git. Changes need the right failover."
     )
     safety: SafetySpec = Field(default_factory=SafetySpec, description="What is looked at before a switch.")
+    notify: list[Notify] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Whom to tell what happens, by HTTP POST. Best effort, never in a switch's way.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
     suspend: bool = Field(False, description="Stops the sync and the repair of routes, never a switch.")
     deletion_policy: Literal["Retain", "Restore"] = Field(
         "Retain",

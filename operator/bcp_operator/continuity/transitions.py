@@ -107,7 +107,8 @@ def _system(old: BCPTenantStatus, new: BCPTenantStatus, side: System) -> Iterabl
         return
     text = f"{after.message}, since {after.last_transition_time:%H:%M:%S} UTC"
     if after.status == "False":
-        yield Note(f"{side}{after.reason}", f"the {side.lower()} is {after.reason.lower()}: {text}", warning=True)
+        reason = f"Primary{after.reason}" if side == "Primary" else "SecondaryUnhealthy"
+        yield Note(reason, f"the {side.lower()} is {after.reason.lower()}: {text}", warning=True)
     elif after.status == "True" and before.status == "False":
         yield Note(f"{side}Recovered", f"the {side.lower()} {text}")
 

@@ -26,6 +26,7 @@ from .cache import Cache
 from .claims import Claims
 from .config import Config, ConfigError
 from .monitor import Monitor
+from .notifying import Notifier
 from .observe import Observer
 from .policies import PolicyReconciler
 from .queue import Key, Queue
@@ -47,6 +48,7 @@ class _Parts:
     queue: Queue
     watches: Watches
     monitor: Monitor
+    notifier: Notifier
     events: Events
     audit: Audit
 
@@ -99,6 +101,7 @@ async def _lead(config: Config, kube: Kube, elector: LeaderElector, vitals: heal
         asyncio.create_task(elector.hold(), name="lease"),
         asyncio.create_task(made.queue.run(), name="queue"),
         asyncio.create_task(made.monitor.run(), name="monitor"),
+        asyncio.create_task(made.notifier.run(), name="notifier"),
         asyncio.create_task(vitals.canary(kube, config.namespace, names.LEADER_LEASE), name="canary"),
         asyncio.create_task(_watch(config, kube, made.watches, served), name="watches"),
         asyncio.create_task(_discover(config, kube, served), name="discovery"),
@@ -127,12 +130,13 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> _Parts:
     queue = Queue(work)
     monitor = Monitor(kube, config.hosts, queue.add)
     observer = Observer(kube, cache, around, claims, monitor)
-    tenants = TenantReconciler(kube, cache, observer, actor, events)
+    notifier = Notifier(kube, config.hosts, events, actor.check)
+    tenants = TenantReconciler(kube, cache, observer, actor, events, notifier=notifier)
     policies = PolicyReconciler(kube, cache, actor)
     watches = Watches(cache, queue, tenants, policies, claims)
     audit = Audit(kube, cache, watches.take, config.watch_namespaces, labelled=LABELLED)
     watches.relisted = audit.suspect
-    return _Parts(queue, watches, monitor, events, audit)
+    return _Parts(queue, watches, monitor, notifier, events, audit)
 
 
 async def _audit(audit: Audit, served: asyncio.Future[frozenset[Kind]]) -> None:

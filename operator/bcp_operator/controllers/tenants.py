@@ -17,6 +17,7 @@ from bcp_operator.routes.base import RouteChanged
 
 from .act import Actor
 from .cache import Cache
+from .notifying import Notifier
 from .observe import Observer
 from .queue import Key
 from .sight import Sight, Unreadable, deleting, has_finalizer, parse_status
@@ -44,12 +45,15 @@ class Outcome:
 class TenantReconciler:
     """Brings tenants to what their spec asks for."""
 
-    def __init__(self, kube: Kube, cache: Cache, observer: Observer, actor: Actor, events: Events) -> None:
+    def __init__(
+        self, kube: Kube, cache: Cache, observer: Observer, actor: Actor, events: Events, *, notifier: Notifier
+    ) -> None:
         self._kube = kube
         self._cache = cache
         self._observer = observer
         self._actor = actor
         self._events = events
+        self._notifier = notifier
         self.states: dict[Key, TenantState] = defaultdict(TenantState)
 
     def forget(self, key: Key) -> None:
@@ -175,9 +179,10 @@ class TenantReconciler:
         return written
 
     def _tell(self, note: Note, obj: Object, status: BCPTenantStatus) -> None:
-        """An event for everybody, a log line for the operator's own record."""
+        """An event for everybody, a notice for whom the tenant names, a log line for the operator's own record."""
         regarding = {"apiVersion": TENANT.api_version, "kind": TENANT.kind} | obj
         self._events.emit(regarding, note.reason, note.message, type_="Warning" if note.warning else "Normal")
+        self._notifier.tell(obj, note, status)
         running = status.operation or status.last_operation
         extra: dict[str, object] = {
             "tenant": obj["metadata"]["name"],

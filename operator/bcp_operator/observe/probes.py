@@ -7,13 +7,13 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 from bcp_operator.api.tenant import SystemSpec
 from bcp_operator.systems.hosts import HostPolicy, HostRefused
-from bcp_operator.systems.transport import Answer, TransportError, open_client
+from bcp_operator.systems.transport import TransportError
 
-from .connect import Unresolved, checked_address
+from .connect import Unresolved
+from .exchange import exchange
 
 __all__ = ["ErrorClass", "Health", "LoginAnswer", "ask_login", "health_url", "probe_system"]
 
@@ -58,7 +58,15 @@ async def ask_login(
     """
     try:
         async with asyncio.timeout(timeout_seconds):
-            answer = await _get(url, hosts, connect_to, ca_pem, timeout_seconds)
+            answer = await exchange(
+                "GET",
+                url,
+                hosts,
+                timeout_seconds=timeout_seconds,
+                max_bytes=MAX_PAGE_BYTES,
+                connect_to=connect_to,
+                ca_pem=ca_pem,
+            )
     except HostRefused as error:
         return LoginAnswer(None, None, "Refused", str(error))
     except ValueError as error:  # a CA bundle without a certificate
@@ -111,22 +119,6 @@ def _judge(status: int, expected: int) -> Health:
     if status in (401, 403):
         return Health("Unknown", f"health path: HTTP {status}, use a path that needs no credentials")
     return Health("Failed", f"health path: HTTP {status} instead of {expected}")
-
-
-async def _get(
-    url: str, hosts: HostPolicy, connect_to: str | None, ca_pem: str | None, timeout_seconds: float
-) -> Answer:
-    hosts.check_url(url)
-    parts = urlsplit(url)
-    default_port = parts.port or (443 if parts.scheme == "https" else 80)
-    address, port = await checked_address(hosts, connect_to or _bracketed(parts.hostname or ""), default_port)
-    target = f"{_bracketed(address)}:{port}"
-    async with open_client(ca_pem=ca_pem, connect_to=target, timeout_seconds=timeout_seconds) as http:
-        return await http.request("GET", url, headers={"Connection": "close"}, max_bytes=MAX_PAGE_BYTES)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _classify(error: TransportError) -> tuple[ErrorClass, str]:
