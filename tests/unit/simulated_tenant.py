@@ -19,6 +19,7 @@ from bcp_operator.continuity.observed import (
     Observed,
     Probe,
     Requester,
+    RouteAnswer,
     RouteView,
     RunView,
     Verified,
@@ -168,8 +169,14 @@ class World:
                 )
                 self.seen = replace(seen, routes=routes, memory=replace(seen.memory, verified=None))
             case actions.VerifyLogin(target, chosen, operation_id):
-                ok = not self.login_down and all(r.shows == target for r in seen.routes if r.name in chosen)
-                answer = Verified(target, operation_id, ok, "HTTP 503" if self.login_down else "asked", self.clock)
+                said = "HTTP 503" if self.login_down else "asked"
+                asked = {
+                    r.name: RouteAnswer(r.shows == target and not self.login_down, said)
+                    for r in seen.routes
+                    if r.name in chosen
+                }
+                ok = all(answer.ok for answer in asked.values())
+                answer = Verified(target, operation_id, ok, said, self.clock, asked)
                 attempts = 0 if ok else seen.memory.verify_attempts + 1
                 self.seen = replace(seen, memory=replace(seen.memory, verified=answer, verify_attempts=attempts))
             case actions.RestoreRoutes():
