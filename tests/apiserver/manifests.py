@@ -121,6 +121,7 @@ def tenant(name: str) -> Object:
                 "requestedAt": "2026-11-24T10:00:00Z",
                 "override": ["TargetHealthy"],
                 "secondaryChanges": "Keep",
+                "mode": "Unplanned",
             },
             "safety": {
                 "minSwitchInterval": "10m",
@@ -200,6 +201,7 @@ def operation(number: int = 1) -> Object:
         "override": ["CoolDown"],
         "warnings": ["CoolDown: the last switch ended less than 10m ago"],
         "secondaryChanges": "Keep",
+        "mode": "Unplanned",
     }
 
 

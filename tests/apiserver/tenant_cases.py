@@ -323,6 +323,12 @@ def _failover() -> Iterator[Case]:
         "Discard counts once, together with a new requestedAt: set requestedAt to the time of now",
         {f"{path}.requestedAt": DROP, f"{path}.override": DROP, f"{path}.secondaryChanges": "Discard"},
     )
+    yield rule(
+        f"{path}.mode",
+        "Planned counts once, together with a new requestedAt: set requestedAt to the time of now",
+        {f"{path}.requestedAt": DROP, f"{path}.override": DROP, f"{path}.mode": "Planned"},
+    )
+    yield cases.enum(f"{path}.mode", "Unplanned", "Planned")
     yield cases.enum(f"{path}.activeSystem", "Primary", "Secondary")
     yield cases.text(f"{path}.reason", 512)
     yield replace(cases.time(f"{path}.requestedAt"), edits={f"{path}.requestedAt": "2026-02-30T10:00:00Z"})
@@ -347,7 +353,6 @@ def _notify() -> Iterator[Case]:
     yield from cases.ca_ref(f"{path}[].caRef")
     yield cases.enum(f"{path}[].format", "JSON", "CloudEvents", "Slack")
     yield cases.max_items(f"{path}[].events", [*NOTIFY_EVENTS, "SyncFailed"])
-    yield cases.unique(f"{path}[].events", ["SyncFailed", "SyncFailed"])
     yield cases.enum(f"{path}[].events[]", *NOTIFY_EVENTS, bad=["Nonsense"])
 
 

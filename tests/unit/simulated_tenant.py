@@ -67,6 +67,7 @@ class World:
     done: list[Action] = field(default_factory=list)
     sides: list[set[str]] = field(default_factory=list)
     login_down: bool = False
+    runs_last: bool = False
 
     def tick(self, seconds: float) -> None:
         """Time passes."""
@@ -124,7 +125,7 @@ class World:
         match action:
             case actions.CreateLease() | actions.HoldWriter() | actions.ReleaseWriter() | actions.MarkEnabled():
                 self._on_lease(action)
-            case actions.ApplySync() | actions.DeleteCronJob() | actions.DeleteRun() | actions.StartFirstRun():
+            case actions.ApplySync() | actions.DeleteCronJob() | actions.DeleteRun() | actions.StartRun():
                 self._on_sync(action)
             case actions.ApplyRoutes() | actions.VerifyLogin() | actions.RestoreRoutes():
                 self._on_routes(action)
@@ -155,8 +156,8 @@ class World:
                 self._sync(cronjob=False, stale=("CronJob",))
             case actions.DeleteRun(name):
                 self._sync(runs=tuple(run for run in runs if run.name != name))
-            case actions.StartFirstRun(at):
-                run = RunView(names.first_job(self.seen.name, at), "uid", self.clock.wall, active=False)
+            case actions.StartRun(at):
+                run = RunView(names.first_job(self.seen.name, at), "uid", self.clock.wall, active=self.runs_last)
                 self._sync(runs=(*runs, run))
 
     def _on_routes(self, action: Action) -> None:
@@ -233,13 +234,14 @@ def failed_over(**parts: Any) -> World:
 times = st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2035, 1, 1), timezones=st.just(UTC))
 sides = st.sampled_from(["Primary", "Secondary"])
 blocks = st.none() | st.builds(
-    lambda system, at, override, changes: failover(
-        system, at, **({"override": override, "reason": "x"} if override else {}), secondaryChanges=changes
+    lambda system, at, override, changes, mode: failover(
+        system, at, **({"override": override, "reason": "x"} if override else {}), secondaryChanges=changes, mode=mode
     ),
     st.none() | sides,
     st.none() | times,
     st.lists(st.sampled_from(["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh"]), unique=True),
     st.none() | st.sampled_from(["Keep", "Discard"]),
+    st.none() | st.sampled_from(["Unplanned", "Planned"]),
 )
 specs = st.builds(
     lambda block, sync, zone, suspend, deletion: spec(

@@ -51,5 +51,5 @@ class Notify(Model):
         default_factory=list,
         max_length=19,
         description="Which events to send. Empty: all of them.",
-        json_schema_extra={"x-kubernetes-list-type": "set"},
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

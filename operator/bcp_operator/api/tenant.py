@@ -34,6 +34,7 @@ from .tenant_status import (
     BCPTenantStatus,
     FinishedOperation,
     LastRun,
+    Mode,
     Operation,
     OperationResult,
     OperationType,
@@ -235,6 +236,11 @@ class FailoverSpec(Model):
             ".override",
         ),
         Rule(
+            "!has(self.mode) || self.mode != 'Planned' || has(self.requestedAt)",
+            "Planned counts once, together with a new requestedAt: set requestedAt to the time of now",
+            ".mode",
+        ),
+        Rule(
             "!has(self.secondaryChanges) || self.secondaryChanges != 'Discard' || has(self.requestedAt)",
             "Discard counts once, together with a new requestedAt: set requestedAt to the time of now",
             ".secondaryChanges",
@@ -250,6 +256,11 @@ class FailoverSpec(Model):
         description="When it was asked for, RFC 3339 with Z or offset. The way back needs a newer one than the last, "
         "and override and secondaryChanges count only with a newer one.",
         json_schema_extra={"pattern": RFC3339_PATTERN},
+    )
+    mode: Mode | None = Field(
+        None,
+        description="Consent, one-shot, for the way out: Planned runs one more sync first and switches only when that has succeeded; "
+        "needs a newer requestedAt. Absent or Unplanned: at once.",
     )
     override: list[RuleName] = Field(
         default_factory=list,

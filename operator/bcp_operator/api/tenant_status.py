@@ -8,7 +8,8 @@ from .common import Model, System, Timestamp
 from .conditions import Condition
 
 RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh"]
-Step = Literal["Preflight", "Record", "Fence", "Route", "Verify", "Finish"]
+Mode = Literal["Unplanned", "Planned"]
+Step = Literal["Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Finish"]
 OperationType = Literal["Failover", "Failback"]
 OperationResult = Literal["Completed", "Refused", "Failed", "Superseded"]
 Phase = Literal["Pending", "Primary", "FailingOver", "Secondary", "FailingBack", "Held", "Suspended"]
@@ -49,6 +50,7 @@ class Operation(Model):
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     secondary_changes: Literal["Keep", "Discard"] = Field("Keep", description="Consent that counted.")
+    mode: Mode = Field("Unplanned", description="Consent that counted: Planned has copied once more before.")
 
 
 class FinishedOperation(Operation):

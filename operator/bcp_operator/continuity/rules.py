@@ -103,9 +103,19 @@ def changes_discarded(seen: Observed, request: Request, now: Now) -> Violation |
     )
 
 
+def sync_to_begin_with(seen: Observed, request: Request, now: Now) -> Violation | None:
+    """A planned switch begins with one more run."""
+    del now
+    if request.mode != "Planned" or (seen.spec.sync.enabled and seen.sync_problem is None):
+        return None
+    why = seen.sync_problem.message if seen.sync_problem else "spec.sync.enabled is false"
+    return Violation(None, f"mode: Planned begins with a sync, and there is none to run: {why}. Ask without it")
+
+
 CHAIN: tuple[Rule, ...] = (
     newer_request,
     changes_discarded,
+    sync_to_begin_with,
     target_healthy,
     route_owned,
     cool_down,

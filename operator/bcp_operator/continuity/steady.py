@@ -11,7 +11,7 @@ from .actions import (
     DeleteCronJob,
     MarkEnabled,
     SetFinalizer,
-    StartFirstRun,
+    StartRun,
     VerifyLogin,
 )
 from .observed import Now, Observed, RouteView
@@ -140,4 +140,4 @@ def _sync(seen: Observed, now: Now, side: System) -> tuple[Action, ...]:
         return ()
     apply: tuple[Action, ...] = (ApplySync(enabled_at),) if seen.sync.stale else ()
     due = runs.first_run_due(seen, now)
-    return (*apply, StartFirstRun(due)) if due else apply
+    return (*apply, StartRun(due)) if due else apply
