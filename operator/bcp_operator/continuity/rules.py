@@ -14,11 +14,15 @@ from .request import Request
 
 @dataclass(frozen=True)
 class Violation:
-    """A rule that is not met, or of which it is not known. `rule` is None for what no override can pass over."""
+    """A rule that is not met, or of which it is not known.
+
+    `rule` is None for what is no rule; `overridable`: passing over it would help.
+    """
 
     rule: RuleName | None
     message: str
     severity: Severity = "Block"
+    overridable: bool = True
     unknown: bool = False
 
     @property
@@ -44,12 +48,13 @@ def target_healthy(seen: Observed, request: Request, now: Now) -> Violation | No
 
 def route_owned(seen: Observed, request: Request, now: Now) -> Violation | None:
     """A foreign redirect blocks its own route; the switch only when no route is left."""
-    del request, now
-    foreign = [f"{route.name}: {route.conflict}" for route in seen.routes if route.conflict]
+    del now
+    foreign = [route for route in seen.routes if route.conflict]
     if not foreign:
         return _unread(seen)
     severity = seen.spec.safety.rules.route_owned if len(foreign) == len(seen.routes) else "Warn"
-    return Violation("RouteOwned", "; ".join(foreign), severity)
+    text = "; ".join(f"{route.name}: {route.conflict}" for route in foreign)
+    return Violation("RouteOwned", text, severity, any(request.desired in route.overridable for route in foreign))
 
 
 def _unread(seen: Observed) -> Violation | None:
@@ -143,11 +148,12 @@ def refusal(violations: tuple[Violation, ...], request: Request) -> str:
     if not blocking:
         return ""
     text = "; ".join(violation.text for violation in blocking)
-    names = sorted({violation.rule for violation in blocking if violation.rule})
-    if names:
+    passable = [violation for violation in blocking if violation.rule and violation.overridable]
+    if passable:
+        names = sorted({str(violation.rule) for violation in passable})
         text += (
-            f". To go on all the same set spec.failover.override: [{', '.join(names)}] "
-            "with a reason and a newer requestedAt"
+            f". {'To go on all the same' if passable == blocking else 'Once the rest is put right'} "
+            f"set spec.failover.override: [{', '.join(names)}] with a reason and a newer requestedAt"
         )
     if request.leftovers:
         text += (

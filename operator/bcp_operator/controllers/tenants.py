@@ -108,6 +108,10 @@ class TenantReconciler:
             return Outcome()
         for note in decided.notes:
             self._tell(note, sight.obj, decided.status)
+        if _asked_in_vain(decided, state):
+            return Outcome(
+                settled=True, wake_seconds=AGAIN_SECONDS
+            )  # others first: their routes may not be written yet
         if decided.actions or decided.wake_seconds != 0.0:
             return Outcome(settled=not decided.actions, wake_seconds=decided.wake_seconds)
         # An operation was recorded and nothing else has changed: what was seen a moment ago still holds.
@@ -209,6 +213,11 @@ def _not_allowed(error: Forbidden) -> Problem:
 def _patience(status: BCPTenantStatus) -> float:
     """A right that is granted makes no event: it is tried again, sooner where a switch waits for it."""
     return BLOCKED_SWITCH_SECONDS if status.operation is not None else BLOCKED_SECONDS
+
+
+def _asked_in_vain(decided: Plan, state: TenantState) -> bool:
+    asked = any(isinstance(action, VerifyLogin) and action.operation_id for action in decided.actions)
+    return asked and state.memory.verified is not None and not state.memory.verified.ok
 
 
 def _nothing(decided: Plan, sight: Sight) -> bool:
