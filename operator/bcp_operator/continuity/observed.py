@@ -11,6 +11,8 @@ from bcp_operator.api.run import RunReport
 from bcp_operator.api.tenant import BCPTenantSpec
 from bcp_operator.api.tenant_status import ActiveSystem, BCPTenantStatus
 
+from .health import Track
+
 FENCE_PREFIX = "fence/"
 RUN_PREFIX = "run/"
 UNKNOWN_HOLDER = "unknown"
@@ -179,4 +181,5 @@ class Observed:
     routes: tuple[RouteView, ...] = ()
     sync: SyncView = SyncView()
     probe: Probe = Probe("Unknown", "not asked")
+    health: Mapping[System, Track] = field(default_factory=dict)
     memory: Memory = Memory()

@@ -1,4 +1,4 @@
-"""A switch that is under way: Fence, Route, Verify, Finish. The step follows from what is seen, so any crash resumes it."""
+"""A switch that is under way: FinalSync where planned, Fence, Route, Verify, Finish. The step follows from what is seen, so any crash resumes it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from bcp_operator.api.common import System
 from bcp_operator.api.tenant_status import BCPTenantStatus, Operation, Step
 
-from . import fence, history
+from . import fence, finalsync, history
 from .actions import Action, ApplyRoutes, ReleaseWriter, VerifyLogin
 from .observed import Now, Observed, RouteView
 
@@ -16,12 +16,16 @@ RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a switch stands: what to do now, or how long to wait; `done` when nothing is left but to record it."""
+    """Where a switch stands: what to do now, or how long to wait; `done` when nothing is left but to record it.
+
+    `failed`: it ends before anything was fenced; why.
+    """
 
     step: Step
     actions: tuple[Action, ...] = ()
     wait_seconds: float | None = None
     done: bool = False
+    failed: str = ""
 
 
 def target(operation: Operation) -> System:
@@ -38,6 +42,10 @@ def advance(seen: Observed, operation: Operation, now: Now) -> Progress:
     """The next thing to do for this operation."""
     if verified(seen, operation):
         return _finish(seen, operation)
+    final = finalsync.left(seen, operation, now)
+    if final is not None:
+        wait = None if final.actions else finalsync.POLL_SECONDS
+        return Progress("FinalSync", final.actions, wait_seconds=wait, failed=final.failed)
     hold = fence.hold(seen, fence.holder(operation.id))
     if hold:
         return Progress("Fence", hold)
@@ -80,6 +88,12 @@ def complete(seen: Observed, operation: Operation, now: Now) -> BCPTenantStatus:
     )
     settled = seen.status.model_copy(update={"operation": None, "settled_system": side})
     return history.remember(settled, finished)
+
+
+def refuse(seen: Observed, operation: Operation, why: str, now: Now) -> BCPTenantStatus:
+    """status with the operation ended before it touched anything."""
+    ended = seen.status.model_copy(update={"operation": None})
+    return history.remember(ended, history.finish(operation, "Refused", now.wall, why))
 
 
 def _finish(seen: Observed, operation: Operation) -> Progress:

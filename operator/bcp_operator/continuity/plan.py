@@ -50,8 +50,14 @@ def _advance(seen: Observed, running: Operation, now: Now) -> Plan:
     if progress.done:
         return _write(seen, operation.complete(seen, running, now), now, wake_seconds=0.0)
     base = seen.status.model_copy(update={"operation": running.model_copy(update={"step": progress.step})})
-    if progress.actions and operation.held_up(seen, running):
-        told = _write(seen, base, now, wake_seconds=0.0)  # nothing quick any more: say where it stands
+    if progress.failed:
+        return _write(
+            seen, operation.refuse(seen, base.operation or running, progress.failed, now), now, wake_seconds=0.0
+        )
+    if progress.actions and (running.step == "FinalSync" or operation.held_up(seen, running)):
+        told = _write(
+            seen, base, now, wake_seconds=0.0
+        )  # nothing quick any more: say where it stands, and what was synced
         if told.status != seen.status:
             return told
     if progress.actions:

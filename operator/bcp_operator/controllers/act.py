@@ -44,7 +44,7 @@ class Actor:
         match action:
             case actions.CreateLease() | actions.HoldWriter() | actions.ReleaseWriter() | actions.MarkEnabled():
                 await self._writer(action, sight, state)
-            case actions.ApplySync() | actions.StartFirstRun():
+            case actions.ApplySync() | actions.StartRun():
                 await self._sync(action, sight, state)
             case actions.DeleteCronJob():
                 if sight.cronjob is not None:
@@ -95,15 +95,15 @@ class Actor:
 
     # -- the sync
 
-    async def _sync(self, action: actions.ApplySync | actions.StartFirstRun, sight: Sight, state: TenantState) -> None:
-        if sight.wanted is None:
-            return
+    async def _sync(self, action: actions.ApplySync | actions.StartRun, sight: Sight, state: TenantState) -> None:
         try:
-            if isinstance(action, actions.ApplySync):
+            if isinstance(action, actions.StartRun):
+                await self._start_run(action, sight)
+            elif sight.wanted is not None:
                 await self._apply_sync(sight.seen.sync.stale, sight.wanted)
-            else:
-                await self._first_run(action, sight)
         except Invalid as error:
+            if sight.wanted is None:
+                raise
             state.refused_sync = (sight.wanted.digest, error.message)
 
     async def _apply_sync(self, stale: Iterable[str], wanted: manifests.SyncObjects) -> None:
@@ -124,14 +124,14 @@ class Actor:
         except AlreadyExists:
             log.debug("the claim is there already: correlations outlive the tenant object")
 
-    async def _first_run(self, action: actions.StartFirstRun, sight: Sight) -> None:
+    async def _start_run(self, action: actions.StartRun, sight: Sight) -> None:
         cronjob = await self._kube.get(CRONJOB, sight.seen.namespace, names.sync_cronjob(sight.seen.name))
         if cronjob is None or deleting(cronjob):
             return  # what it owns would go with it
         try:
-            await self._kube.create(JOB, manifests.first_job(cronjob, sight.seen.name, action.enabled_at))
+            await self._kube.create(JOB, manifests.first_job(cronjob, sight.seen.name, action.at))
         except AlreadyExists:
-            log.debug("the run at once was made before; its name says so")
+            log.debug("this run was made before; its name says so")
 
     # -- the routes
 
