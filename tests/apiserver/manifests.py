@@ -130,11 +130,13 @@ def tenant(name: str) -> Object:
             "safety": {
                 "minSwitchInterval": "10m",
                 "maxRecoveryPointAge": "26h",
+                "certificateHorizon": "336h",
                 "rules": {
                     "TargetHealthy": "Block",
                     "RouteOwned": "Block",
                     "CoolDown": "Warn",
                     "RecoveryPointFresh": "Warn",
+                    "CertificateValid": "Warn",
                 },
             },
             "suspend": False,

@@ -110,10 +110,18 @@ async def test_the_loop_looks_once_an_hour_and_tells_of_changes(
         ours.view(KEY, spec(INGRESS, DNS))
         await rounds()
         assert (len(asked), changed) == (8, [KEY, KEY]), "another spec is looked at anew"
+        other = Key("tenant", "team-a", "other")
+        ours.view(other, spec(INGRESS), new=False)
+        await rounds()
+        assert len(asked) == 8, "a restart asks nobody at once"
+        clock[0] += certificates.SPREAD_SECONDS
+        await rounds()
+        assert (len(asked), changed[2:]) == (10, [other])
+        ours.forget(other)
         ours.forget(KEY)
         clock[0] = 9999.0
         await rounds()
-        assert len(asked) == 8
+        assert len(asked) == 10
         assert not loop.done()
     finally:
         loop.cancel()

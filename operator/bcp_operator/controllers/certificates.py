@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 3600.0
 """Certificates live for weeks; an hour is often enough for one that is renewed or forgotten."""
 ROUND_SECONDS = 30.0
+SPREAD_SECONDS = 600.0
 TIMEOUT_SECONDS = 1.0
 AT_ONCE = 8
 
@@ -45,18 +47,23 @@ class Certificates:
     def __init__(
         self, kube: Kube, hosts: HostPolicy, changed: Callable[[Key], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self._rng = random.Random()  # noqa: S311 - jitter
         self._kube, self._hosts, self._changed, self._clock = kube, hosts, changed, clock
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._known: dict[Key, _Known] = {}
         self._news = asyncio.Event()
 
-    def view(self, key: Key, spec: BCPTenantSpec) -> Views:
-        """What is known of a tenant's certificates; from now on they are looked at."""
+    def view(self, key: Key, spec: BCPTenantSpec, *, new: bool = True) -> Views:
+        """What is known of a tenant's certificates; from now on they are looked at.
+
+        `new`: at once. Tenants that are only new to this process, which has just begun, are spread over some time.
+        """
         known = self._known.get(key)
         if known is None or _asked(known.spec) != _asked(spec):
-            known = self._known[key] = _Known(spec, self._clock())
+            pause = 0.0 if new or known is not None else SPREAD_SECONDS * self._rng.random()
+            known = self._known[key] = _Known(spec, self._clock() + pause)
             self._news.set()
-        return known.views
+        return dict(known.views)
 
     def forget(self, key: Key) -> None:
         """The tenant is gone."""
