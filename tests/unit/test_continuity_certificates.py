@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from bcp_operator.api.common import System
 from bcp_operator.continuity import rules
 from bcp_operator.continuity.certificates import CertificateView, Look, looks
 from bcp_operator.continuity.health import Track
@@ -73,7 +74,7 @@ def test_a_bad_one_refuses_a_switch_where_it_blocks() -> None:
 
 def test_readiness_and_the_record_of_a_switch_say_it() -> None:
     world = sim.settled()
-    healthy = {"Secondary": Track("Healthy", "asked")}
+    healthy: dict[System, Track] = {"Secondary": Track("Healthy", "asked")}
     world.seen = replace(world.seen, certificates={"Secondary": (ends(days=1),)}, health=healthy)
     world.settle()
     ready = next(c for c in world.seen.status.conditions if c.type == "FailoverReady")
