@@ -39,7 +39,9 @@ def sick(world: World) -> None:
 
 def foreign(world: World) -> None:
     """Every route is somebody else's."""
-    world.seen = replace(world.seen, routes=tuple(replace(r, conflict="set by argocd") for r in world.seen.routes))
+    both: tuple[System, ...] = ("Primary", "Secondary")
+    taken = tuple(replace(r, conflict="set by argocd", overridable=both) for r in world.seen.routes)
+    world.seen = replace(world.seen, routes=taken)
 
 
 def hot(world: World) -> None:
