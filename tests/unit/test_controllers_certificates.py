@@ -1,6 +1,7 @@
 """Certificates looked at before a switch and from time to time."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,53 +76,98 @@ async def test_a_missing_authority_is_not_known(tmp_path: Path) -> None:
     assert (view.unknown, view.problem) == (True, "ConfigMap ca has no key ca.crt with a CA bundle")
 
 
-async def test_the_loop_looks_once_an_hour_and_tells_of_changes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-    found = Certificate(None, "expired")
+class World:
+    """Certificates whose handshakes are counted, on a clock of the test's, with the loop running."""
 
-    async def look(name: str, where: str, **_: Any) -> Certificate:
-        asked.append(where)
-        return found
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.changed: list[Key] = []
+        self.found = Certificate(None, "expired")
+        self.clock = 0.0
+        monkeypatch.setattr(certificates, "look_at", self._look)
+        monkeypatch.setattr(certificates, "ROUND_SECONDS", 0.001)
 
-    monkeypatch.setattr(certificates, "look_at", look)
-    monkeypatch.setattr(certificates, "ROUND_SECONDS", 0.001)
-    clock, changed = [0.0], list[Key]()
-    ours = await made(Authority(tmp_path), changed)
-    ours._clock = lambda: clock[0]
-    assert ours.view(KEY, spec(INGRESS)) == {}, "nothing is known yet, and nobody waits for it"
-    loop = asyncio.create_task(ours.run())
+    async def _look(self, name: str, where: str, **_: Any) -> Certificate:
+        self.asked.append(name)
+        return self.found
 
-    async def rounds() -> None:
+    async def start(self, folder: Path) -> Certificates:
+        ours = await made(Authority(folder), self.changed)
+        ours._clock = lambda: self.clock
+        return ours
+
+    async def rounds(self) -> None:
         for _ in range(50):
             await asyncio.sleep(0.002)
 
+
+async def test_the_loop_looks_once_an_hour_and_tells_of_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(monkeypatch)
+    ours = await world.start(tmp_path)
+    assert ours.view(KEY, spec(INGRESS)) == {}, "nothing is known yet, and nobody waits for it"
+    loop = asyncio.create_task(ours.run())
     try:
-        await rounds()
-        assert (len(asked), changed) == (2, [KEY])
+        await world.rounds()
+        assert (world.asked, world.changed) == (["localhost"], [KEY]), "both sides share it"
         assert [view.problem for view in ours.view(KEY, spec(INGRESS))["Secondary"]] == ["expired"]
-        await rounds()
-        assert len(asked) == 2, "an hour has not passed"
-        clock[0] = 3601.0
-        await rounds()
-        assert (len(asked), changed) == (4, [KEY]), "nothing new: nobody is bothered"
-        found = Certificate(None, "other")
+        world.clock = 3000.0
+        await world.rounds()
+        assert len(world.asked) == 1, "an hour has not passed"
+        world.clock = 3601.0
+        await world.rounds()
+        assert (len(world.asked), world.changed) == (2, [KEY]), "nothing new: nobody is bothered"
+        world.clock, world.found = 3700.0, Certificate(None, "other")
         ours.view(KEY, spec(INGRESS, DNS))
-        await rounds()
-        assert (len(asked), changed) == (8, [KEY, KEY]), "another spec is looked at anew"
+        await world.rounds()
+        assert sorted(world.asked[2:]) == ["localhost", "login.acme.test"], "another spec is looked at anew"
+        assert world.changed == [KEY, KEY]
         other = Key("tenant", "team-a", "other")
         ours.view(other, spec(INGRESS), new=False)
-        await rounds()
-        assert len(asked) == 8, "a restart asks nobody at once"
-        clock[0] += certificates.SPREAD_SECONDS
-        await rounds()
-        assert (len(asked), changed[2:]) == (10, [other])
+        await world.rounds()
+        assert len(world.asked) == 4, "a restart asks nobody at once"
+        world.clock += certificates.SPREAD_SECONDS
+        await world.rounds()
+        assert (len(world.asked), world.changed[2:]) == (5, [other])
         ours.forget(other)
         ours.forget(KEY)
-        clock[0] = 9999.0
-        await rounds()
-        assert len(asked) == 10
+        world.clock = 99999.0
+        await world.rounds()
+        assert len(world.asked) == 5
         assert not loop.done()
     finally:
         loop.cancel()
+
+
+async def test_a_switch_takes_a_good_look_of_the_last_hour_and_repeats_a_bad_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(monkeypatch)
+    ours = await world.start(tmp_path)
+    world.found = Certificate(datetime.now(UTC) + timedelta(days=1))
+    ours.view(KEY, spec(INGRESS))
+    loop = asyncio.create_task(ours.run())
+    try:
+        await world.rounds()
+        world.clock = 60.0
+        assert (await ours.look(KEY, spec(INGRESS), "Secondary"))["Secondary"][0].expires == world.found.expires
+        assert len(world.asked) == 1
+        world.clock, world.found = 4000.0, Certificate(None, "expired")
+        await world.rounds()
+        world.clock, world.found = 4100.0, Certificate(datetime.now(UTC) + timedelta(days=9))
+        assert (await ours.look(KEY, spec(INGRESS), "Secondary"))["Secondary"][0].expires == world.found.expires
+        assert len(world.asked) == 3
+    finally:
+        loop.cancel()
+
+
+async def test_tenants_of_one_vendor_share_a_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    ours = await world.start(tmp_path)
+    keys = [Key("tenant", "team-a", f"t{number}") for number in range(20)]
+    await asyncio.gather(*(ours.look(key, spec(INGRESS), "Secondary") for key in keys))
+    assert world.asked == ["localhost"]
+    world.clock = 60.0
+    await ours.look(KEY, spec(INGRESS), "Secondary")
+    assert len(world.asked) == 2

@@ -6,7 +6,9 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import get_args
+from urllib.parse import urlsplit
 
 from bcp_operator.api.common import CARef, System
 from bcp_operator.api.tenant import BCPTenantSpec
@@ -14,9 +16,8 @@ from bcp_operator.continuity.certificates import CertificateView, Look, looks
 from bcp_operator.kube.bundles import read_ca
 from bcp_operator.kube.client import Kube
 from bcp_operator.kube.errors import KubeError
-from bcp_operator.observe.certificates import look_at
+from bcp_operator.observe.certificates import Certificate, look_at
 from bcp_operator.systems.hosts import HostPolicy, HostRefused, host_of
-from bcp_operator.systems.transport import split_host_port
 
 from .queue import Key
 
@@ -26,6 +27,7 @@ LOOK_SECONDS = 3600.0
 """Certificates live for weeks; an hour is often enough for one that is renewed or forgotten."""
 ROUND_SECONDS = 30.0
 SPREAD_SECONDS = 600.0
+RECENT_SECONDS = 30.0
 TIMEOUT_SECONDS = 1.0
 AT_ONCE = 8
 
@@ -40,6 +42,10 @@ class _Known:
     due: float
     views: dict[System, tuple[CertificateView, ...]] = field(default_factory=dict)
 
+    def good(self, side: System, now: datetime) -> bool:
+        """All certificates of a side were seen, and are valid still."""
+        return side in self.views and all(view.expires is not None and view.expires > now for view in self.views[side])
+
 
 class Certificates:
     """Looks at certificates. `changed` is called with the tenant of which something new is known."""
@@ -51,6 +57,7 @@ class Certificates:
         self._kube, self._hosts, self._changed, self._clock = kube, hosts, changed, clock
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._known: dict[Key, _Known] = {}
+        self._asked: dict[tuple[str, str, str | None], tuple[float, asyncio.Task[Certificate]]] = {}
         self._news = asyncio.Event()
 
     def view(self, key: Key, spec: BCPTenantSpec, *, new: bool = True) -> Views:
@@ -70,13 +77,18 @@ class Certificates:
         self._known.pop(key, None)
 
     async def look(self, key: Key, spec: BCPTenantSpec, side: System) -> Views:
-        """Look now, before a switch to `side`: within about a second of its turn."""
+        """What to say before a switch to `side`: a good look of the last hour, or one made now, within about a second."""
+        known = self._known.get(key)
+        if known is not None and known.spec == spec and known.good(side, datetime.now(UTC)):
+            return {side: known.views[side]}
         return {side: await self._side(key.namespace, spec, side)}
 
     async def run(self) -> None:
         """Look at what is due until cancelled."""
         while True:
             self._news.clear()
+            oldest = self._clock() - RECENT_SECONDS
+            self._asked = {question: known for question, known in self._asked.items() if known[0] >= oldest}
             due = [key for key, known in self._known.items() if known.due <= self._clock()]
             await asyncio.gather(*(self._refresh(key) for key in due))
             try:
@@ -111,24 +123,27 @@ class Certificates:
         )
 
     async def _look(self, namespace: str, look: Look, authority: CARef | None) -> CertificateView:
+        try:
+            self._hosts.check_url(look.url)
+            ca_pem = await read_ca(self._kube, namespace, authority)
+        except KubeError as error:
+            return CertificateView(look, None, error.message, unknown=True)
+        except HostRefused as error:
+            return CertificateView(look, None, str(error), unknown=True)
+        seen = await self._shared(look.name, urlsplit(look.url).netloc, ca_pem)
+        return CertificateView(look, seen.expires, seen.problem, seen.unknown)
+
+    async def _shared(self, name: str, where: str, ca_pem: str | None) -> Certificate:
+        """Tenants of one vendor share its certificate: it is asked for once in a while."""
+        question, at = (name, where, ca_pem), self._clock()
+        known = self._asked.get(question)
+        if known is None or at - known[0] > RECENT_SECONDS:
+            known = self._asked[question] = (at, asyncio.create_task(self._handshake(name, where, ca_pem)))
+        return await asyncio.shield(known[1])
+
+    async def _handshake(self, name: str, where: str, ca_pem: str | None) -> Certificate:
         async with self._turns:
-            try:
-                self._hosts.check_url(look.url)
-                ca_pem = await read_ca(self._kube, namespace, authority)
-            except KubeError as error:
-                return CertificateView(look, None, error.message, unknown=True)
-            except HostRefused as error:
-                return CertificateView(look, None, str(error), unknown=True)
-            where = look.url.removeprefix("https://").partition("/")[0].partition("?")[0]
-            host, port = split_host_port(where)
-            seen = await look_at(
-                look.name,
-                f"[{host}]:{port or 443}" if ":" in host else f"{host}:{port or 443}",
-                hosts=self._hosts,
-                ca_pem=ca_pem,
-                timeout_seconds=TIMEOUT_SECONDS,
-            )
-            return CertificateView(look, seen.expires, seen.problem, seen.unknown)
+            return await look_at(name, where, hosts=self._hosts, ca_pem=ca_pem, timeout_seconds=TIMEOUT_SECONDS)
 
 
 def _asked(spec: BCPTenantSpec) -> object:
