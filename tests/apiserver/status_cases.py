@@ -43,8 +43,8 @@ def _operation(path: str) -> Iterator[Case]:
     yield from cases.required(path, "generation", "id", "startTime", "step", "type")
     yield cases.text(f"{path}.id", 64)
     yield cases.enum(f"{path}.type", "Failover", "Failback")
-    yield cases.enum(f"{path}.step", "Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Finish")
-    for field in ("requestedAt", "startTime", "deadline"):
+    yield cases.enum(f"{path}.step", "Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Drain", "Finish")
+    for field in ("requestedAt", "startTime", "verifiedTime", "deadline"):
         yield cases.time(f"{path}.{field}")
     yield cases.text(f"{path}.initiator", 512)
     yield cases.text(f"{path}.reason", 512)

@@ -150,6 +150,8 @@ class Memory:
     verified: Verified | None = None
     verify_attempts: int = 0
     restore_attempts: int = 0
+    drained: str = ""
+    drain_asked_seconds: float | None = None
     route_errors: Mapping[str, str] = field(default_factory=dict)
     route_retry_seconds: float | None = None
 
