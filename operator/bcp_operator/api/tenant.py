@@ -76,9 +76,9 @@ __all__ = [
 
 Severity = Literal["Block", "Warn"]
 
-# RFC 3339 as every reader of ours takes it; the API server's own check of date-time lets more through.
+# RFC 3339 as every reader of ours takes it, in a year with which all can reckon; the API server's own check of date-time lets more through.
 RFC3339_PATTERN = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
     r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
 
