@@ -16,8 +16,9 @@ from bcp_operator.kube.errors import KubeError
 from bcp_operator.systems.hosts import HostPolicy, host_of
 
 from .base import Context, Observation, RouteError, Target, Verification, normalised
+from .objects import ANNOTATION_SHOWS
 from .ownership import owned_keys, owners_of
-from .redirect import ANNOTATION_SHOWS, Redirect, redirects
+from .redirect import Redirect, redirects
 
 __all__ = ["AdoptedIngress", "ManagedIngress"]
 
