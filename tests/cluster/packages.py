@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from functools import lru_cache
+from glob import glob
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ NODE: Final = {
     "conntrack": "conntrack",
 }
 IMAGES: Final = {"buildah": "buildah", "debootstrap": "debootstrap"}
+DATABASE: Final = {"/usr/lib/postgresql/*/bin/postgres": "postgresql"}
 NAME_SERVER: Final = {"named": "bind9", "nsupdate": "bind9-dnsutils"}
 
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
@@ -89,19 +91,29 @@ def allow_services(ledger: Ledger) -> None:
 
 
 def _which(name: str) -> str | None:
+    """Where a program is; of several that fit a pattern the last, which is the newest version."""
+    if "*" in name:
+        return max(glob(name), default=None)
     return shutil.which(name) or shutil.which(name, path=_SYSTEM_FOLDERS)
 
 
 @lru_cache
 def named() -> str:
-    """Return BIND's server, installing it and its nsupdate when the host lacks them; for tests, with or without a cluster.
+    """BIND's server, with its nsupdate beside it. Raises ClusterError: it can't be installed."""
+    return _for_tests(NAME_SERVER)
 
-    Raises:
-        ClusterError: it can't be installed.
-    """
-    if missing(NAME_SERVER):
+
+@lru_cache
+def postgres() -> str:
+    """PostgreSQL's server, with its initdb beside it. Raises ClusterError: it can't be installed."""
+    return _for_tests(DATABASE)
+
+
+def _for_tests(wanted: dict[str, str]) -> str:
+    """The first of these programs, with or without a cluster; installed with all others where the host lacks one."""
+    if missing(wanted):
         cache = resolve().cache
         with tempfile.TemporaryDirectory(prefix="bcp-install-") as folder, locked(cache / "packages.lock"):
             ledger = Ledger(Path(folder) / "ledger.json")
-            ensure([NAME_SERVER], ledger, Jobs(ledger, Path(folder)), Timings(cache / "timings.json"))
-    return program("named")
+            ensure([wanted], ledger, Jobs(ledger, Path(folder)), Timings(cache / "timings.json"))
+    return program(next(iter(wanted)))

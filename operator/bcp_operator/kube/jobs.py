@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from bcp_operator.api import names
-from bcp_operator.api.common import GROUP
+from bcp_operator.api.common import GROUP, SecretRef
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.run import (
     AuthoritativeServer,
@@ -24,13 +24,14 @@ from bcp_operator.api.run import (
     RunGuard,
     RunLimits,
     RunLogin,
+    RunPostgresql,
     RunReportTarget,
     RunSqlite,
     RunStore,
     RunSystem,
     pair_id,
 )
-from bcp_operator.api.tenant import BCPTenantSpec, SystemSpec
+from bcp_operator.api.tenant import BCPTenantSpec, SqliteStore, SystemSpec
 
 from .kinds import CRONJOB, TENANT
 
@@ -46,6 +47,7 @@ RUN_FOLDER = "/etc/bcp"
 CA_FOLDER = "/etc/bcp/ca"
 CREDENTIALS_FOLDER = "/run/bcp"
 STATE_FOLDER = "/var/lib/bcp"
+STORE_FOLDER = f"{CREDENTIALS_FOLDER}/store"
 TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 TOKEN_SECONDS = 3600
 STARTING_DEADLINE_SECONDS = 600
@@ -99,7 +101,7 @@ class SyncObjects:
 
     run_configmap: Manifest
     report_configmap: Manifest
-    claim: Manifest
+    claim: Manifest | None  # None: the correlations are in PostgreSQL
     cronjob: Manifest
 
     @property
@@ -144,7 +146,7 @@ def run_config(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timeou
         approval=policy.approval,
         approve=spec.sync.approve,
         dry_run=policy.dry_run,
-        store=RunStore(sqlite=RunSqlite(path=f"{STATE_FOLDER}/correlations.db")),
+        store=_store(spec),
         login=_login(spec),
         lease=ObjectName(namespace=owner.namespace, name=names.writer_lease(owner.name)),
         report=RunReportTarget(config_map=names.report_configmap(owner.name)),
@@ -208,9 +210,11 @@ def _object(owner: Owner, api_version: str, kind: str, name: str) -> Manifest:
     }
 
 
-def _claim(owner: Owner, spec: BCPTenantSpec) -> Manifest:
+def _claim(owner: Owner, spec: BCPTenantSpec) -> Manifest | None:
     """No ownerReference: correlations outlive the tenant object."""
-    sqlite = spec.sync.store.sqlite
+    if spec.sync.store.postgresql is not None:
+        return None
+    sqlite = spec.sync.store.sqlite or SqliteStore()
     claim: Manifest = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -310,12 +314,20 @@ def _volumes(owner: Owner, spec: BCPTenantSpec) -> list[tuple[Manifest, Manifest
     sources = [run, *map(_profile, profiles), *_bundles(spec)]
     return [
         _volume("run", {"projected": {"sources": sources}}, RUN_FOLDER),
-        _volume("primary", _secret(spec.primary), f"{CREDENTIALS_FOLDER}/primary"),
-        _volume("secondary", _secret(spec.secondary), f"{CREDENTIALS_FOLDER}/secondary"),
+        _volume("primary", _secret(spec.primary.credentials_secret_ref), f"{CREDENTIALS_FOLDER}/primary"),
+        _volume("secondary", _secret(spec.secondary.credentials_secret_ref), f"{CREDENTIALS_FOLDER}/secondary"),
         _volume("api-access", {"projected": {"sources": _api_access()}}, TOKEN_FOLDER),
-        _volume("state", {"persistentVolumeClaim": {"claimName": names.correlations_claim(owner.name)}}, STATE_FOLDER),
+        _state(owner, spec),
         _volume("tmp", {"emptyDir": {}}, "/tmp"),  # noqa: S108 - inside the pod
     ]
+
+
+def _state(owner: Owner, spec: BCPTenantSpec) -> tuple[Manifest, Manifest]:
+    """The correlations themselves, or what is needed to reach them."""
+    if spec.sync.store.postgresql is not None:
+        return _volume("store", _secret(spec.sync.store.postgresql.dsn_secret_ref), STORE_FOLDER)
+    claim = {"persistentVolumeClaim": {"claimName": names.correlations_claim(owner.name)}}
+    return _volume("state", claim, STATE_FOLDER)
 
 
 def _bundles(spec: BCPTenantSpec) -> list[Manifest]:
@@ -341,8 +353,8 @@ def _profile(name: str) -> Manifest:
     return {"configMap": {"name": name, "items": items, "optional": True}}
 
 
-def _secret(system: SystemSpec) -> Manifest:
-    return {"secret": {"secretName": system.credentials_secret_ref.name, "optional": True, "defaultMode": 0o440}}
+def _secret(ref: SecretRef) -> Manifest:
+    return {"secret": {"secretName": ref.name, "optional": True, "defaultMode": 0o440}}
 
 
 def _api_access() -> list[Manifest]:
@@ -367,6 +379,12 @@ def _system(system: SystemSpec, side: str) -> RunSystem:
         ca_file=f"{CA_FOLDER}/{side}/{system.ca_ref.key}" if system.ca_ref else None,
         credentials_dir=f"{CREDENTIALS_FOLDER}/{side}",
     )
+
+
+def _store(spec: BCPTenantSpec) -> RunStore:
+    if spec.sync.store.postgresql is not None:
+        return RunStore(postgresql=RunPostgresql(dsn_file=f"{STORE_FOLDER}/dsn", ca_file=f"{STORE_FOLDER}/ca.crt"))
+    return RunStore(sqlite=RunSqlite(path=f"{STATE_FOLDER}/correlations.db"))
 
 
 def _login(spec: BCPTenantSpec) -> RunLogin:

@@ -12,6 +12,8 @@ from bcp_operator.systems.auth import CredentialsError, auth_headers
 from bcp_operator.systems.catalog import ProfileError, load
 from bcp_operator.systems.profile import Profile
 
+from .correlations.store import StoreError
+
 PROFILES = Path("/etc/bcp/profiles")
 
 
@@ -53,6 +55,10 @@ def read_config(path: Path) -> RunConfig:
 def prepare(config: RunConfig, profiles: Path = PROFILES) -> Setup:
     """Profiles, credentials and the choice of types. Raises ConfigError."""
     try:
+        if config.store.postgresql is not None:
+            from .correlations.postgresql import connection_parameters  # noqa: PLC0415 (SQLite needs no driver)
+
+            connection_parameters(config.store.postgresql)
         primary = load(config.primary.profile, profiles)
         secondary = load(config.secondary.profile, profiles)
         return Setup(
@@ -63,7 +69,7 @@ def prepare(config: RunConfig, profiles: Path = PROFILES) -> Setup:
             _credentials(secondary, config.secondary),
             chosen_types(config, primary, secondary),
         )
-    except (ProfileError, CredentialsError) as error:
+    except (ProfileError, CredentialsError, StoreError) as error:
         raise ConfigError(str(error)) from None
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunReport, RunSystem
 from bcp_operator.systems.client import Gate, ReadOnlyClient, WritableClient
@@ -16,7 +15,7 @@ from bcp_operator.systems.transport import Transport, open_client
 
 from .apply import Applier, SecondaryDown
 from .config import ConfigError, Setup
-from .correlations.sqlite import open_sqlite
+from .correlations.opening import opened
 from .correlations.store import Store, StoreError
 from .fence import ApiError, ApiServer, Fence, Held, publish_report
 from .guard import guarded_kind
@@ -95,7 +94,7 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
             await refuse_when_secondary(this.setup.config.login)
         if this.setup.config.dry_run:
             return await plan_only(this.setup, note_plan, this)
-        with _store(this.setup) as store, _spool() as spool:
+        with opened(this.setup.config.store, this.setup.config.pair) as store, _spool() as spool:
             gate = fence.gate if fence else _open_gate
             async with _systems(this.setup, gate) as (primary, secondary):
                 await read_both(this.setup, primary, secondary, spool, this.tally)
@@ -124,7 +123,7 @@ async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None], this:
     Raises StoreError.
     """
     this = this or Run(setup)
-    with _store(setup, read_only=True) as store, _spool() as spool:
+    with opened(setup.config.store, setup.config.pair, read_only=True) as store, _spool() as spool:
         async with _systems(setup, _shut_gate) as (primary, secondary):
             await read_both(setup, primary, secondary, spool, this.tally)
         scope = make_plan(setup, store, spool, this.tally)
@@ -204,18 +203,6 @@ def _readers(setup: Setup, side: Side) -> dict[str, Reader]:
     own, other = (setup.primary, setup.secondary) if side == "primary" else (setup.secondary, setup.primary)
     shared = own.types.keys() & other.types.keys()
     return {name: Reader(own.types[name], other.types[name], setup.secondary.types[name]) for name in shared}
-
-
-@contextmanager
-def _store(setup: Setup, *, read_only: bool = False) -> Iterator[Store]:
-    path = Path(setup.config.store.sqlite.path)
-    if read_only and not path.exists():
-        path, read_only = Path(":memory:"), False  # nothing is known yet, and nothing is to be kept
-    store = open_sqlite(path, setup.config.pair, read_only=read_only)
-    try:
-        yield store
-    finally:
-        store.close()
 
 
 @contextmanager

@@ -13,6 +13,10 @@ class StoreError(Exception):
     """The store can't be used; nothing is written to the secondary without it. The message says what to do."""
 
 
+class RowRefused(StoreError):
+    """Two rows name the same entity, or a row is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One pair of entities.
@@ -53,6 +57,12 @@ class Store(Protocol):
 
     def forget(self, rows: Sequence[Row]) -> None:
         """Delete, in one transaction."""
+
+    def load(self, rows: Iterable[Row], copied: Iterable[str]) -> None:
+        """Everything that is known of this pair is replaced, in one transaction: all of it or, on any error, nothing.
+
+        Raises RowRefused when an entity of either side is in it twice.
+        """
 
     def copied(self, type_name: str) -> bool:
         """Whether a run has once come to the end of this type's copy."""
