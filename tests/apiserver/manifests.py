@@ -44,13 +44,13 @@ def _system(side: str) -> Object:
         "insecure": False,
         "caRef": {"kind": "ConfigMap", "name": f"ca-{side}", "key": "ca.crt"},
         "credentialsSecretRef": {"name": f"acme-{side}"},
-        "loginURL": f"https://{side}.example/login?tenant=acme",
+        "loginURL": f"https://{side}.example/login",
         "health": {"path": "/health", "expectStatus": 200},
     }
 
 
 def tenant(name: str) -> Object:
-    """A BCPTenant with every field of its spec, an Ingress route first and a DNS route second."""
+    """A BCPTenant with every field of its spec, an Ingress route, a DNS route and an HTTPRoute, in this order."""
     return {
         "apiVersion": "bcp-operator.io/v1alpha1",
         "kind": "BCPTenant",
@@ -86,6 +86,14 @@ def tenant(name: str) -> Object:
                             "zone": "acme.example",
                             "tsigSecretRef": {"name": "tsig"},
                             "ttlSeconds": 30,
+                        },
+                    },
+                    {
+                        "name": "gw",
+                        "httpRoute": {
+                            "name": "acme-login",
+                            "parentRefs": [{"name": "edge", "namespace": "infra", "sectionName": "https"}],
+                            "statusCode": 302,
                         },
                     },
                 ],

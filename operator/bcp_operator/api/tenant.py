@@ -337,6 +337,12 @@ class BCPTenantSpec(Model):
             "DNS can't change scheme or port: with an rfc2136 route both loginURLs need https and the port of login.url",
             ".login.routes",
         ),
+        Rule(
+            "!self.login.routes.exists(r, has(r.httpRoute)) || "
+            "![self.primary.loginURL, self.secondary.loginURL].exists(u, u.contains('?'))",
+            "an HTTPRoute can't set a query: with an httpRoute route both loginURLs have to be without one",
+            ".login.routes",
+        ),
     )
 
     primary: SystemSpec = Field(description="The system to work in. Nothing ever writes to it.")

@@ -7,7 +7,7 @@ from bcp_operator.api.conditions import Condition, ConditionStatus, ConditionTyp
 from bcp_operator.api.tenant_status import BCPTenantStatus, LastRun
 
 from . import durations, fence, operation, phase, request, runbook, runs, steady
-from .observed import Now, Observed, Problem
+from .observed import Now, Observed, Problem, RouteView
 
 SIDE_WORDS = {"Primary": "the primary", "Secondary": "the secondary"}
 
@@ -99,7 +99,7 @@ class Assessment:
         ]
         found += [Problem("RouteOwned", f"route {r.name}: {r.conflict}") for r in seen.routes if r.conflict]
         if base.operation is None:
-            found += [Problem("RouteUnreadable", f"route {r.name}: {r.error}") for r in seen.routes if r.error]
+            found += [Problem(_unreadable(r), f"route {r.name}: {r.error}") for r in seen.routes if r.error]
         return [problem for problem in found if problem is not None]
 
     def _overdue(self) -> Problem | None:
@@ -240,3 +240,7 @@ def next_change(seen: Observed, status: BCPTenantStatus, now: Now) -> float | No
         times.append(status.operation.deadline)
     ahead = [(time - now.wall).total_seconds() for time in times if time > now.wall]
     return min(ahead) + 0.5 if ahead else None
+
+
+def _unreadable(route: RouteView) -> str:
+    return "RouteKindMissing" if route.unserved else "RouteUnreadable"

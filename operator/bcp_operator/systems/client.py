@@ -121,8 +121,7 @@ class ReadOnlyClient:
         return _entity(_applied(call.compiled(call.entity), _json(answer), "BadAnswer"))
 
     def _target(self, template: str, entity_id: str = "") -> str:
-        filled = template.format(id=quote(entity_id, safe=""), tenantID=quote(self._tenant_id, safe=""))
-        return self._endpoint + filled
+        return self._endpoint + template.format(id=_segment(entity_id), tenantID=_segment(self._tenant_id))
 
     def _listing_target(self, template: str, fixed: Mapping[str, str], request: PageRequest) -> str:
         if request.target is not None:
@@ -277,6 +276,12 @@ def _marked(entity_type: EntityType, content: Content, correlation_id: str) -> C
         place = place[step.name]
     place[path[-1].name] = correlation_id
     return result
+
+
+def _segment(text: str) -> str:
+    if text in (".", ".."):  # to be escaped in no way that every server reads as a name
+        raise CallFailed("Refused", f"{text!r} can't be part of an address")
+    return quote(text, safe="")
 
 
 def _json(answer: Answer) -> Any:

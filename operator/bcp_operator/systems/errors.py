@@ -1,8 +1,8 @@
 """What can go wrong with a call, in our own words: no text of a system's error answer is ever copied."""
 
-import json
 from typing import Any
 
+from .body import read_json
 from .profile import ErrorClass, Profile
 
 _BY_STATUS: dict[int, ErrorClass] = {
@@ -46,6 +46,6 @@ def classify(profile: Profile, status: int, body: bytes) -> ErrorClass | None:
 
 def _holds(expression: Any, body: bytes) -> bool:
     try:
-        return bool(expression(json.loads(body)))
+        return bool(expression(read_json(body)))
     except ValueError:
         return False
