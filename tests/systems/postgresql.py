@@ -10,7 +10,6 @@ process that started it, also when that is killed: the kernel tells it.
 
 from __future__ import annotations
 
-import ctypes
 import datetime
 import ipaddress
 import itertools
@@ -36,10 +35,9 @@ from cryptography.x509.oid import NameOID
 from tests.cluster import packages
 
 ADMIN = "admin"
+PREFIX = "bcp-pg-"
 DEADLINE_SECONDS = 30
 UNPRIVILEGED = 65534
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)
 
 # Whoever may read the folder may connect by socket without a password; over the network TLS and a password are asked for.
 _HBA = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n"
@@ -99,7 +97,7 @@ class Postgresql:
         argv = [program, "-D", str(self.folder / "data"), "-k", str(self.folder), "-p", str(self.port)]
         argv += ["-c", "listen_addresses=127.0.0.1"]
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(argv, stdout=log, stderr=log, preexec_fn=_end_with_parent, **_as_user())
+            self.process = subprocess.Popen(_as_user(argv), cwd=self.folder, stdout=log, stderr=log)
         end = time.monotonic() + DEADLINE_SECONDS
         while True:
             try:
@@ -121,7 +119,8 @@ class Postgresql:
 @contextmanager
 def start_postgresql() -> Iterator[Postgresql]:
     """A server with an empty data folder (about a second)."""
-    folder = Path(tempfile.mkdtemp(prefix="bcp-pg-"))
+    _clear_away()
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     server = Postgresql(folder, _free_port())
     try:
         _make(server)
@@ -132,6 +131,13 @@ def start_postgresql() -> Iterator[Postgresql]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _clear_away() -> None:
+    """Folders of tests that were killed. Their servers ended with them."""
+    for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        if not Path("/proc", left.name.split("-")[2]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
 def _make(server: Postgresql) -> None:
     folder, data = server.folder, server.folder / "data"
     _certificate(folder)
@@ -139,7 +145,8 @@ def _make(server: Postgresql) -> None:
     initdb = Path(packages.postgres()).with_name("initdb")
     # Checksums, so that damage is noticed; English, because driver and tests read messages.
     argv = [str(initdb), "-D", str(data), "-U", ADMIN, "--no-sync", "--data-checksums", "--locale=C.UTF-8"]
-    subprocess.run([*argv, "--encoding=UTF8", "--auth=trust"], check=True, capture_output=True, **_as_user())
+    argv += ["--encoding=UTF8", "--auth=trust"]
+    subprocess.run(_as_user(argv), check=True, capture_output=True, cwd=folder)
     (data / "pg_hba.conf").write_text(_HBA)
     with (data / "postgresql.conf").open("a") as settings:
         settings.write(f"{_SETTINGS}ssl_cert_file = '{folder}/server.crt'\nssl_key_file = '{folder}/server.key'\n")
@@ -175,13 +182,11 @@ def _give_away(*paths: Path) -> None:
             os.chown(path, UNPRIVILEGED, UNPRIVILEGED)
 
 
-def _as_user() -> dict[str, Any]:
-    """PostgreSQL refuses to run as root."""
-    return {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []} if os.geteuid() == 0 else {}
-
-
-def _end_with_parent() -> None:
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT, 0, 0, 0)
+def _as_user(argv: list[str]) -> list[str]:
+    """PostgreSQL refuses to run as root. Whoever runs it: it ends with this process (SIGQUIT: at once)."""
+    user = str(UNPRIVILEGED)
+    other = [f"--reuid={user}", f"--regid={user}", "--clear-groups"] if os.geteuid() == 0 else []
+    return ["setpriv", *other, "--pdeathsig=QUIT", *argv]
 
 
 def _free_port() -> int:

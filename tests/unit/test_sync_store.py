@@ -3,33 +3,50 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
+from bcp_operator.api.run import RunPostgresql, RunSqlite, RunStore
+from bcp_operator.sync.correlations.opening import opened
 from bcp_operator.sync.correlations.sqlite import open_sqlite
-from bcp_operator.sync.correlations.store import Row, Store, StoreError, correlation_id
+from bcp_operator.sync.correlations.store import Row, RowRefused, Store, StoreError, correlation_id
+
+from tests.systems.postgresql import Postgresql
 
 PAIR, OTHER = "aa" * 32, "bb" * 32
 ROW = Row("user", "p1", "c1", "s1", "ada", "h1", "h2", {"a": ("x", "x"), "b": ("x", None)}, "ACTIVE", 1)
 
-Opener = Callable[[str], Store]
+
+class Opener(Protocol):
+    def __call__(self, pair: str, *, read_only: bool = False) -> Store: ...
 
 
-@pytest.fixture(params=["sqlite"])
+def on_server(server: Postgresql, database: str, folder: Path) -> RunStore:
+    """The store in a database of the test's server."""
+    dsn = folder / "dsn"
+    dsn.write_text(server.dsn(database) + "\n")
+    return RunStore(postgresql=RunPostgresql(dsn_file=str(dsn)))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    opened: list[Store] = []
+    """Opens the store of a pair, always the same one, after closing the one before."""
+    if request.param == "sqlite":
+        config = RunStore(sqlite=RunSqlite(path=str(tmp_path / "new" / "c.db")))
+    else:
+        server: Postgresql = request.getfixturevalue("postgresql")
+        config = on_server(server, server.database(), tmp_path)
+    with ExitStack() as stack:
 
-    def make(pair: str) -> Store:
-        for store in opened:
-            store.close()  # one writer at a time
-        opened.append(open_sqlite(tmp_path / "new" / "c.db", pair))
-        return opened[-1]
+        def make(pair: str, *, read_only: bool = False) -> Store:
+            stack.close()  # one writer at a time
+            return stack.enter_context(opened(config, pair, read_only=read_only))
 
-    yield make
-    for store in opened:
-        store.close()
+        yield make
 
 
 def test_rows_come_back_as_they_were_saved(opener: Opener) -> None:
@@ -101,6 +118,37 @@ def test_find_knows_every_name_of_a_pair(opener: Opener, text: str) -> None:
     store = opener(PAIR)
     store.save([ROW, Row("user", "zz", "yy")])
     assert [row.primary_id for row in store.find(text)] == ["p1"]
+
+
+def test_loading_replaces_everything_of_the_pair_or_nothing(opener: Opener) -> None:
+    opener(OTHER).save([replace(ROW, key="theirs")])
+    store = opener(PAIR)
+    store.save([replace(ROW, primary_id="old", secondary_id="so")])
+    store.set_copied(["old"])
+    with pytest.raises(RowRefused):
+        store.load([ROW, replace(ROW, primary_id="p2")], ["user"])  # one entity of the secondary, twice
+    assert [row.primary_id for row in store.rows()] == ["old"]
+    assert store.copied("old")
+    store.load([ROW, replace(ROW, primary_id="p2", secondary_id="s2")], ["user"])
+    assert [row.primary_id for row in store.rows()] == ["p1", "p2"]
+    assert (store.copied("user"), store.copied("old")) == (True, False)
+    assert [row.key for row in opener(OTHER).rows()] == ["theirs"]
+
+
+def test_rows_come_in_one_order_whatever_the_alphabet(opener: Opener) -> None:
+    store = opener(PAIR)
+    ids = ["B", "a", "Z", "\u00e4", "z", "1", "10", "9", "_", "\U0001f600"]
+    store.save([replace(ROW, primary_id=name, secondary_id=f"s{name}") for name in ids])
+    assert [row.primary_id for row in store.rows()] == sorted(ids)
+
+
+def test_a_plan_sees_an_empty_store_where_no_run_has_been_and_makes_none(opener: Opener) -> None:
+    store = opener(PAIR, read_only=True)
+    assert list(store.rows()) == []
+    assert not store.copied("user")
+    opener(PAIR).save([ROW])
+    store = opener(PAIR, read_only=True)
+    assert store.by_primary("user", "p1") == ROW
 
 
 def test_the_correlation_id_needs_no_store() -> None:

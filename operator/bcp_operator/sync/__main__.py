@@ -170,9 +170,7 @@ def _import(options: argparse.Namespace) -> int:
         raise ConfigError(f"{options.file}: {error}") from None
 
 
-def _with_store(
-    options: argparse.Namespace, work: "Callable[[Store, RunConfig], int]", *, read_only: bool
-) -> int:
+def _with_store(options: argparse.Namespace, work: "Callable[[Store, RunConfig], int]", *, read_only: bool) -> int:
     from .correlations.opening import opened  # noqa: PLC0415
     from .correlations.store import StoreError  # noqa: PLC0415
 

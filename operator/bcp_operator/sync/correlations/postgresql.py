@@ -77,6 +77,7 @@ _BY_WORDS = {  # libpq gives no SQLSTATE for a connection that doesn't come abou
     "too many": _BY_STATE["53"],
     "does not exist": "there is no such database or no such user as the DSN names",
     "starting up": _BY_STATE["57"],
+    "read-only": _BY_STATE["25006"],
 }
 
 

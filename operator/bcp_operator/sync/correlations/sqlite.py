@@ -59,11 +59,17 @@ class SqliteStore(SqlStore):
                 raise
 
     def _connect(self, read_only: bool) -> sqlite3.Connection:
-        if read_only:
-            uri = f"{self._path.absolute().as_uri()}?mode=ro"
-            db = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
-        else:
-            db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+        name = f"{self._path.absolute().as_uri()}?mode=ro" if read_only else str(self._path)
+        db = sqlite3.connect(name, uri=read_only, timeout=BUSY_SECONDS, check_same_thread=False, isolation_level=None)
+        try:
+            self._prepare(db, read_only)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self, db: sqlite3.Connection, read_only: bool) -> None:
+        if not read_only:
             # Exclusive: one run at a time, and WAL without shared memory, which network file systems lack.
             db.execute("PRAGMA locking_mode = EXCLUSIVE")
             db.execute("PRAGMA journal_mode = WAL")
@@ -78,7 +84,6 @@ class SqliteStore(SqlStore):
         if not read_only:  # takes the lock now, not at the first write
             steps = " ".join(_STEPS[version + 1 :])
             db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        return db
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
