@@ -206,6 +206,7 @@ def tenant_status() -> Object:
         "activeLoginURL": "https://secondary.example/login",
         "settledSystem": "Secondary",
         "requestHash": "0" * 64,
+        "claims": ["0" * 24],
         "operation": operation(),
         "lastOperation": finished(),
         "history": [finished()],

@@ -135,7 +135,11 @@ class Memory:
 
 @dataclass(frozen=True)
 class Observed:
-    """One tenant and everything around it."""
+    """One tenant and everything around it.
+
+    `refused`: nothing may be done for it at all. `claims`: what it holds; `claimed`: what it names belongs to another.
+    `blocked`: what the API server did not let this process do just now.
+    """
 
     namespace: str
     name: str
@@ -147,6 +151,9 @@ class Observed:
     deleting: bool = False
     finalizer: bool = False
     refused: Problem | None = None
+    claims: tuple[str, ...] = ()
+    claimed: Problem | None = None
+    blocked: Problem | None = None
     policy: SyncPolicySpec | None = None
     sync_problem: Problem | None = None
     lease: WriterView | None = None

@@ -20,6 +20,7 @@ from bcp_operator.routes.drivers import build
 from . import health
 from .act import Actor
 from .cache import Cache
+from .claims import Claims
 from .config import Config, ConfigError
 from .observe import Observer
 from .policies import PolicyReconciler
@@ -100,7 +101,9 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue
     cache = Cache()
     events = Events(kube, config.identity)
     actor = Actor(kube, cache, elector.assert_leader)
-    observer = Observer(kube, cache, Surroundings(config.hosts, config.sync_image, config.requester_stamped, build))
+    claims = Claims(kube, config.watch_namespaces)
+    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build)
+    observer = Observer(kube, cache, around, claims)
     tenants = TenantReconciler(kube, cache, observer, actor, events)
     policies = PolicyReconciler(kube, cache, actor)
 
@@ -108,7 +111,7 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue
         return await (tenants if key.kind == "tenant" else policies).reconcile(key)
 
     queue = Queue(work)
-    return queue, Watches(cache, queue, tenants, policies), events
+    return queue, Watches(cache, queue, tenants, policies, claims), events
 
 
 async def _served(config: Config, kube: Kube) -> frozenset[Kind]:

@@ -11,6 +11,7 @@ from bcp_operator.kube.client import CRONJOB, HTTPROUTE, INGRESS, JOB, LEASE, PO
 
 from . import jobs
 from .cache import ROUTES, Cache, tenant_of
+from .claims import Claims
 from .policies import PolicyReconciler, policy_of
 from .queue import Key, Queue
 from .state import now
@@ -79,11 +80,14 @@ def settings() -> kopf.OperatorSettings:
 class Watches:
     """Turns events into cached objects and keys in the queue."""
 
-    def __init__(self, cache: Cache, queue: Queue, tenants: TenantReconciler, policies: PolicyReconciler) -> None:
+    def __init__(
+        self, cache: Cache, queue: Queue, tenants: TenantReconciler, policies: PolicyReconciler, claims: Claims
+    ) -> None:
         self._cache = cache
         self._queue = queue
         self._tenants = tenants
         self._policies = policies
+        self._claims = claims
         self._policy_of: dict[Key, str] = {}
         self._routes: dict[tuple[Kind, str, str], set[str]] = defaultdict(set)
 
@@ -132,6 +136,9 @@ class Watches:
                 self._forget_route(kind, key, name)
         for policy in self._policies_touched(key, None if change == "DELETED" else policy_of(obj)):
             self._queue.wake(Key("policy", key.namespace, policy), POLICY_SETTLE_SECONDS)
+        newest = self._cache.get(TENANT, key.namespace, key.name)
+        for rival in self._claims.put(newest) if newest is not None else self._claims.drop(obj):
+            self._queue.add(rival)
         if change == "DELETED":
             self._tenants.forget(key)
             self._queue.forget(key)
