@@ -3,50 +3,17 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import pytest
-from bcp_operator.api.run import RunPostgresql, RunSqlite, RunStore
-from bcp_operator.sync.correlations.opening import opened
 from bcp_operator.sync.correlations.sqlite import open_sqlite
-from bcp_operator.sync.correlations.store import Row, RowRefused, Store, StoreError, correlation_id
+from bcp_operator.sync.correlations.store import Row, RowRefused, StoreError, correlation_id
 
-from tests.systems.postgresql import Postgresql
+from tests.unit.stores import Opener
 
 PAIR, OTHER = "aa" * 32, "bb" * 32
 ROW = Row("user", "p1", "c1", "s1", "ada", "h1", "h2", {"a": ("x", "x"), "b": ("x", None)}, "ACTIVE", 1)
-
-
-class Opener(Protocol):
-    def __call__(self, pair: str, *, read_only: bool = False) -> Store: ...
-
-
-def on_server(server: Postgresql, database: str, folder: Path) -> RunStore:
-    """The store in a database of the test's server."""
-    dsn = folder / "dsn"
-    dsn.write_text(server.dsn(database) + "\n")
-    return RunStore(postgresql=RunPostgresql(dsn_file=str(dsn)))
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    """Opens the store of a pair, always the same one, after closing the one before."""
-    if request.param == "sqlite":
-        config = RunStore(sqlite=RunSqlite(path=str(tmp_path / "new" / "c.db")))
-    else:
-        server: Postgresql = request.getfixturevalue("postgresql")
-        config = on_server(server, server.database(), tmp_path)
-    with ExitStack() as stack:
-
-        def make(pair: str, *, read_only: bool = False) -> Store:
-            stack.close()  # one writer at a time
-            return stack.enter_context(opened(config, pair, read_only=read_only))
-
-        yield make
 
 
 def test_rows_come_back_as_they_were_saved(opener: Opener) -> None:
