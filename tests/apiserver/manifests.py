@@ -130,7 +130,13 @@ def policy(name: str) -> Object:
         "metadata": {"name": name},
         "spec": {
             "mode": "Custom",
-            "entities": [{"type": "user"}, {"type": "group"}],
+            "entities": [
+                {"type": "user", "filter": {"title": ["Agent", "Lead"]}, "onMissing": "Deactivate"},
+                {"type": "group"},
+            ],
+            "mappings": [{"type": "user", "field": "title", "values": {"Agent": "Stand-in"}}],
+            "adopt": "ByKey",
+            "onUnresolved": "OmitField",
             "schedule": {"cron": "0 2 * * *", "timeZone": "Europe/Berlin"},
             "suspend": False,
             "guard": {"maxRemovals": 50, "maxRemovalPercent": 5, "maxUpdatePercent": 50, "maxCreatePercent": 100},
