@@ -14,6 +14,7 @@ from bcp_operator.systems.client import WritableClient, Written
 from bcp_operator.systems.content import Content, content_hash, diff, field_hashes
 from bcp_operator.systems.errors import CallFailed
 
+from .conflicts import Claim, Contention, aside, claim
 from .correlations.committer import Committer
 from .correlations.store import FieldHashes, Row, Status, Store, correlation_id
 from .plan import desired_content
@@ -59,19 +60,54 @@ class Applier:
         try:
             for phase in self._spool.phases():
                 if phase // 2 != group:
-                    await self._retry_conflicts()
+                    await self._settle_conflicts()
                     group = phase // 2
                 await self._together(self._spool.actions(phase))
                 log.info("phase done", extra={"phase": phase, "counts": self._summary()})
-            await self._retry_conflicts()
+            await self._settle_conflicts()
         finally:
             await self._committer.drain()  # what was written is known, however the run ends
 
-    async def _retry_conflicts(self) -> None:
-        """Try again what was refused as a duplicate: another entity may have given up the name since."""
+    async def _settle_conflicts(self) -> None:
+        """Try again what was refused as a duplicate, each once and after those that give up what it wants."""
         again, self._conflicts = self._conflicts, []
-        if again:
-            await self._together(iter(again), last_try=True)
+        contention = Contention([self._claim(action) for action in again])
+        while contention:
+            ready = contention.ready()
+            if ready:
+                await self._together((again[number] for number in ready), last_try=True)
+                contention.settle(ready)
+            else:
+                number, fields = contention.step_aside()
+                await self._step_aside(again[number], fields)
+
+    def _claim(self, action: Action) -> Claim:
+        wanted = desired_content(self._scope, self._spool, action.type, action.primary_id or "").content
+        match = self._spool.match(action.type, action.primary_id or "")
+        if match is None or match.secondary_id is None:
+            return claim(action.type, wanted)
+        return claim(action.type, wanted, self._spool.body("secondary", action.type, match.secondary_id))
+
+    async def _step_aside(self, action: Action, fields: Collection[str]) -> None:
+        """Let an entity go by another name for a moment. A run that dies now leaves it to the next to name it."""
+        match = self._spool.match(action.type, action.primary_id or "")
+        if match is None or match.secondary_id is None:
+            return
+        mark = correlation_id(self._scope.pair, action.type, action.primary_id or "")
+        current = self._spool.body("secondary", action.type, match.secondary_id)
+        changes = {name: aside(current[name], mark) for name in fields}
+        log.info("steps aside", extra={"type": action.type, "key": action.key, "fields": sorted(fields)})
+        try:
+            await self._client.update(
+                action.type,
+                match.secondary_id,
+                desired=current | changes,
+                changes=changes,
+                current=current,
+                correlation_id=mark,
+            )
+        except CallFailed as error:  # those that wait for it will say that they are duplicates
+            log.warning("could not step aside", extra={"type": action.type, "key": action.key, "reason": str(error)})
 
     async def _together(self, actions: Iterator[Action], *, last_try: bool = False) -> None:
         """Some at a time. Ahead of the writes, rows of the creates to come are made PENDING, many in one transaction."""
