@@ -77,6 +77,8 @@ def tenant(name: str) -> Object:
                             "mode": "Managed",
                             "className": "nginx",
                             "tlsSecretName": "login-tls",
+                            "labels": {"team": "acme"},
+                            "annotations": {"cert-manager.io/cluster-issuer": "company"},
                         },
                     },
                     {

@@ -27,7 +27,7 @@ NODE: Final = {
 }
 IMAGES: Final = {"buildah": "buildah", "debootstrap": "debootstrap"}
 DATABASE: Final = {"/usr/lib/postgresql/*/bin/postgres": "postgresql"}
-NAME_SERVER: Final = {"named": "bind9", "nsupdate": "bind9-dnsutils"}
+NAME_SERVERS: Final = {"named": "bind9", "nsupdate": "bind9-dnsutils", "knotd": "knot"}
 
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
 _NO_SERVICES: Final = "#!/bin/sh\n# the test cluster installs packages and runs the programs itself\nexit 101\n"
@@ -98,22 +98,22 @@ def _which(name: str) -> str | None:
 
 
 @lru_cache
-def named() -> str:
-    """BIND's server, with its nsupdate beside it. Raises ClusterError: it can't be installed."""
-    return _for_tests(NAME_SERVER)
+def name_server(name: str) -> str:
+    """A name server; what of them and of nsupdate the host lacks is installed. Raises ClusterError: it can't be."""
+    return _for_tests(name, NAME_SERVERS)
 
 
 @lru_cache
 def postgres() -> str:
     """PostgreSQL's server, with its initdb beside it. Raises ClusterError: it can't be installed."""
-    return _for_tests(DATABASE)
+    return _for_tests(next(iter(DATABASE)), DATABASE)
 
 
-def _for_tests(wanted: dict[str, str]) -> str:
-    """The first of these programs, with or without a cluster; installed with all others where the host lacks one."""
+def _for_tests(name: str, wanted: dict[str, str]) -> str:
+    """A program, with or without a cluster."""
     if missing(wanted):
         cache = resolve().cache
         with tempfile.TemporaryDirectory(prefix="bcp-install-") as folder, locked(cache / "packages.lock"):
             ledger = Ledger(Path(folder) / "ledger.json")
             ensure([wanted], ledger, Jobs(ledger, Path(folder)), Timings(cache / "timings.json"))
-    return program(next(iter(wanted)))
+    return program(name)

@@ -10,6 +10,7 @@ from .common import (
     POSITIVE_DURATION,
     Approval,
     GoDuration,
+    LabelValue,
     Model,
     Name,
     PatternSays,
@@ -40,7 +41,6 @@ CRON_PATTERN = (
 
 QuantityText = Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?)?$")]
 Quantity = Annotated[int, Field(ge=0)] | QuantityText
-LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 
 
 FieldName = Annotated[str, Field(max_length=256)]

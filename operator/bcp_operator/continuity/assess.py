@@ -103,6 +103,7 @@ class Assessment:
         found += [Problem("RouteOwned", f"route {r.name}: {r.conflict}") for r in seen.routes if r.conflict]
         if base.operation is None:
             found += [Problem(_unreadable(r), f"route {r.name}: {r.error}") for r in seen.routes if r.error]
+            found += [Problem("RouteDrifted", f"route {r.name}: {r.drift}") for r in seen.routes if r.drift]
         return [problem for problem in found if problem is not None]
 
     def _overdue(self) -> Problem | None:

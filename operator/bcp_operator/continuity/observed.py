@@ -69,6 +69,8 @@ class RouteView:
     conflict: str | None = None
     error: str | None = None
     unserved: bool = False
+    drift: str | None = None
+    dialect: str = "nginx"
     path_preserved: bool = False
 
 

@@ -1,7 +1,7 @@
 """Kopf brings the events; they only fill the cache and name what to reconcile."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import kopf
@@ -87,6 +87,8 @@ class Watches:
         self._queue = queue
         self._tenants = tenants
         self._policies = policies
+        self.relisted: Callable[[Kind, str], None] = lambda kind, namespace: None
+        """Told when a list brings what is known already: a watch that has begun anew."""
         self._claims = claims
         self._policy_of: dict[Key, str] = {}
         self._routes: dict[tuple[Kind, str, str], set[str]] = defaultdict(set)
@@ -99,12 +101,14 @@ class Watches:
         return made
 
     def take(self, kind: Kind, change: str | None, obj: Object) -> None:
-        """One event: change is ADDED, MODIFIED, DELETED, or None for what was there at the start."""
+        """One event: change is ADDED, MODIFIED, DELETED, or None for what a list brings, at the start and after a 410."""
+        namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+        if change is None and self._cache.get(kind, namespace, name) is not None:
+            self.relisted(kind, namespace)
         if change == "DELETED":
             self._cache.drop(kind, obj)
         else:
             self._cache.put(kind, obj)
-        namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
         if kind == TENANT:
             self._tenant(change, obj)
         elif kind == POLICY:

@@ -7,6 +7,7 @@ the secondary refuses or can't be reached many times in a row.
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, assert_never
 
@@ -52,6 +53,8 @@ class Applier:
         self._readers, self._tally, self._concurrency = readers, tally, concurrency
         self._committer = Committer(store)
         self._conflicts: list[Action] = []
+        self._settling = False
+        self._late: list[Action] = []  # to be done again when the conflicts are settled
         self._failures_in_a_row = 0
 
     async def run(self) -> None:
@@ -71,6 +74,7 @@ class Applier:
     async def _settle_conflicts(self) -> None:
         """Try again what was refused as a duplicate, each once and after those that give up what it wants."""
         again, self._conflicts = self._conflicts, []
+        self._settling = True
         contention = Contention([self._claim(action) for action in again])
         while contention:
             ready = contention.ready()
@@ -80,6 +84,10 @@ class Applier:
             else:
                 number, fields = contention.step_aside()
                 await self._step_aside(again[number], fields)
+        self._settling = False
+        late, self._late = self._late, []
+        if late:
+            await self._together(iter(late), last_try=True)
 
     def _claim(self, action: Action) -> Claim:
         wanted = desired_content(self._scope, self._spool, action.type, action.primary_id or "").content
@@ -202,7 +210,12 @@ class Applier:
         if match is None or match.secondary_id is None:
             return  # a link whose create failed: counted there
         wanted = desired_content(self._scope, self._spool, name, primary_id)
-        if self._left_out(action, {path for path, _ in wanted.awaited}):
+        missing = {path for path, _ in wanted.awaited}
+        awaits = bool(missing) and (self._settling or bool(self._conflicts))  # what is missing may still be made
+        if awaits and self._scope.skips_unresolved:
+            self._late.append(action)
+            return
+        if not awaits and self._left_out(action, missing):
             return
         current = self._spool.body("secondary", name, match.secondary_id)
         changes = (
@@ -223,6 +236,9 @@ class Applier:
             self._failures_in_a_row = 0
             stored = self._content(name, written)
         await self._save(action, match.secondary_id, wanted.content, stored)
+        if awaits:
+            self._spool.learn("secondary", name, match.secondary_id, wanted.content if stored is None else stored)
+            self._late.append(replace(action, kind="link"))
         if action.kind == "adopt":
             self._tally.count(name, "adopted")
         elif action.kind != "link":
