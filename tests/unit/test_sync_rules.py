@@ -467,7 +467,7 @@ def test_the_order_of_types() -> None:
 
 @pytest.mark.parametrize("policy", ["OmitField", "Skip"])
 def test_who_refers_to_one_that_had_to_wait_for_its_name_is_linked_in_the_same_run(policy: str) -> None:
-    made = pair(old={"login": "bo"})
+    made = pair(old={"login": "bo"}, third={"login": "flo"})
     made.policy["onUnresolved"] = policy
     made.run()
     made.primary.entities["person"] = {
@@ -475,10 +475,10 @@ def test_who_refers_to_one_that_had_to_wait_for_its_name_is_linked_in_the_same_r
         "new": {"login": "bo", "on": True},  # can't be made before the other one gives up its name
         "other": {"login": "ada", "on": True, "boss": {"id": "new"}},
     }
-    made.primary.entities["person"]["old"]["boss"] = {"id": "new"}
+    made.primary.entities["person"]["third"] = {"login": "flo", "on": True, "boss": {"id": "new"}}
     tally = made.run()
     assert (tally.total("failed"), tally.total("skipped"), tally.unresolved) == (0, 0, [])
     row = made.store.by_primary("person", "new")
     assert row is not None
-    assert made.twin("person", "other")["boss"] == made.twin("person", "old")["boss"] == {"id": row.secondary_id}
-    assert (tally.total("created"), tally.total("updated")) == (2, 1)
+    assert made.twin("person", "other")["boss"] == made.twin("person", "third")["boss"] == {"id": row.secondary_id}
+    assert (tally.total("created"), tally.total("updated")) == (2, 2)

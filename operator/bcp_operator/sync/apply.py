@@ -224,6 +224,9 @@ class Applier:
             else diff(wanted.content, current, self._last_written(match, name, primary_id))
         )
         stored: Content | None = current
+        if awaits and not changes:
+            self._late.append(action)
+            return
         if changes:
             written = await self._client.update(
                 name,
