@@ -18,6 +18,7 @@ from bcp_operator.continuity.observed import (
     Observed,
     Probe,
     Requester,
+    RouteAnswer,
     RouteView,
     RunView,
     Verified,
@@ -162,8 +163,9 @@ class World:
                 )
                 self.seen = replace(seen, routes=routes, memory=replace(seen.memory, verified=None))
             case actions.VerifyLogin(target, chosen, operation_id):
-                ok = all(route.shows == target for route in seen.routes if route.name in chosen)
-                answer = Verified(target, operation_id, ok, "asked", self.clock)
+                asked = {r.name: RouteAnswer(r.shows == target, "asked") for r in seen.routes if r.name in chosen}
+                ok = all(answer.ok for answer in asked.values())
+                answer = Verified(target, operation_id, ok, "asked", self.clock, asked)
                 self.seen = replace(seen, memory=replace(seen.memory, verified=answer))
             case actions.RestoreRoutes():
                 tried = replace(seen.memory, restore_attempts=seen.memory.restore_attempts + 1)

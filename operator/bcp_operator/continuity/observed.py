@@ -111,14 +111,23 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class RouteAnswer:
+    """What was seen from outside of one route."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
 class Verified:
-    """The last answer from outside: per route whether it sends users to `target`."""
+    """The last answer from outside: whether all routes that were asked send users to `target`, and each for itself."""
 
     target: System
     operation_id: str
     ok: bool
     detail: str
     at: Now
+    routes: Mapping[str, RouteAnswer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
