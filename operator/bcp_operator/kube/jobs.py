@@ -1,8 +1,4 @@
-"""Manifests of everything a sync needs, built from a tenant and its policy. Pure: nothing here talks to a cluster.
-
-Secrets, profiles and CA bundles are mounted as optional: a missing one is then something that the run reports in
-words, instead of a pod that hangs in ContainerCreating without saying why.
-"""
+"""Manifests of everything a sync needs, built from a tenant and its policy. Pure: nothing here talks to a cluster."""
 
 import hashlib
 import json
@@ -14,7 +10,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from bcp_operator.api import names
-from bcp_operator.api.common import GROUP, SecretRef
+from bcp_operator.api.common import GROUP
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.run import (
     AuthoritativeServer,
@@ -36,6 +32,7 @@ from bcp_operator.api.run import (
 from bcp_operator.api.tenant import BCPTenantSpec, SqliteStore, SystemSpec
 
 from .kinds import CRONJOB, TENANT
+from .volumes import CA_FOLDER, CREDENTIALS_FOLDER, RUN_FOLDER, STATE_FOLDER, STORE_FOLDER, volumes
 
 Manifest = dict[str, Any]
 
@@ -45,13 +42,6 @@ ANNOTATION_HASH = f"{GROUP}/hash"
 """Hash of everything that was applied, so that a run's whole set of objects is compared by looking at one of them."""
 
 USER_ID = 65532
-RUN_FOLDER = "/etc/bcp"
-CA_FOLDER = "/etc/bcp/ca"
-CREDENTIALS_FOLDER = "/run/bcp"
-STATE_FOLDER = "/var/lib/bcp"
-STORE_FOLDER = f"{CREDENTIALS_FOLDER}/store"
-TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
-TOKEN_SECONDS = 3600
 STARTING_DEADLINE_SECONDS = 600
 """A missed run is made up for within this time only, so that unsuspending starts nothing."""
 JOB_TTL_SECONDS = 604800
@@ -271,7 +261,7 @@ def _cronjob(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timing: 
 
 
 def _pod(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, image: Image) -> Manifest:
-    volumes = _volumes(owner, spec)
+    mounted = volumes(owner.name, spec)
     pod: Manifest = {
         "serviceAccountName": names.SYNC_SERVICE_ACCOUNT,
         "automountServiceAccountToken": False,
@@ -299,10 +289,10 @@ def _pod(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, image: Image
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
-                "volumeMounts": [mount for mount, _ in volumes],
+                "volumeMounts": [mount for mount, _ in mounted],
             }
         ],
-        "volumes": [volume for _, volume in volumes],
+        "volumes": [volume for _, volume in mounted],
     }
     optional = {
         "nodeSelector": policy.job.node_selector,
@@ -310,69 +300,6 @@ def _pod(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, image: Image
         "priorityClassName": policy.job.priority_class_name,
     }
     return pod | {key: value for key, value in optional.items() if value}
-
-
-def _volumes(owner: Owner, spec: BCPTenantSpec) -> list[tuple[Manifest, Manifest]]:
-    """Each volume with its mount."""
-    run = {"configMap": {"name": names.run_configmap(owner.name), "items": [_item(names.RUN_KEY, names.RUN_KEY)]}}
-    profiles = sorted({spec.primary.profile, spec.secondary.profile})
-    sources = [run, *map(_profile, profiles), *_bundles(spec)]
-    return [
-        _volume("run", {"projected": {"sources": sources}}, RUN_FOLDER),
-        _volume("primary", _secret(spec.primary.credentials_secret_ref), f"{CREDENTIALS_FOLDER}/primary"),
-        _volume("secondary", _secret(spec.secondary.credentials_secret_ref), f"{CREDENTIALS_FOLDER}/secondary"),
-        _volume("api-access", {"projected": {"sources": _api_access()}}, TOKEN_FOLDER),
-        _state(owner, spec),
-        _volume("tmp", {"emptyDir": {}}, "/tmp"),  # noqa: S108 - inside the pod
-    ]
-
-
-def _state(owner: Owner, spec: BCPTenantSpec) -> tuple[Manifest, Manifest]:
-    """The correlations themselves, or what is needed to reach them."""
-    if spec.sync.store.postgresql is not None:
-        return _volume("store", _secret(spec.sync.store.postgresql.dsn_secret_ref), STORE_FOLDER)
-    claim = {"persistentVolumeClaim": {"claimName": names.correlations_claim(owner.name)}}
-    return _volume("state", claim, STATE_FOLDER)
-
-
-def _bundles(spec: BCPTenantSpec) -> list[Manifest]:
-    """CA bundles, each below its own folder in the run's configuration."""
-    refs = {"primary": spec.primary.ca_ref, "secondary": spec.secondary.ca_ref, "login": spec.login.ca_ref}
-    return [
-        {"configMap": {"name": ref.name, "items": [_item(ref.key, f"ca/{name}/{ref.key}")], "optional": True}}
-        for name, ref in refs.items()
-        if ref is not None
-    ]
-
-
-def _volume(name: str, source: Manifest, path: str) -> tuple[Manifest, Manifest]:
-    mount: Manifest = {"name": name, "mountPath": path}
-    if name not in ("state", "tmp"):
-        mount |= {"readOnly": True}
-    return mount, {"name": name} | source
-
-
-def _profile(name: str) -> Manifest:
-    """Built-in profiles win by name in the run itself; a ConfigMap of that name then only lies there."""
-    items = [_item(names.PROFILE_KEY, f"profiles/{name}.yaml")]
-    return {"configMap": {"name": name, "items": items, "optional": True}}
-
-
-def _secret(ref: SecretRef) -> Manifest:
-    return {"secret": {"secretName": ref.name, "optional": True, "defaultMode": 0o440}}
-
-
-def _api_access() -> list[Manifest]:
-    namespace = {"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}
-    return [
-        {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
-        {"configMap": {"name": "kube-root-ca.crt", "items": [_item("ca.crt", "ca.crt")]}},
-        {"downwardAPI": {"items": [namespace]}},
-    ]
-
-
-def _item(key: str, path: str) -> Manifest:
-    return {"key": key, "path": path}
 
 
 def _system(system: SystemSpec, side: str) -> RunSystem:
