@@ -107,7 +107,7 @@ def test_first_runs_of_many_pairs_at_once_make_one_schema(
 
 def test_a_store_of_the_first_schema_is_taken_over(postgresql: Postgresql, place: RunPostgresql) -> None:
     open_postgresql(place, PAIR).close()
-    tables = ", ".join(f"{SCHEMA}.{name}" for name in ("withheld", "approval", "copied"))
+    tables = ", ".join(f"{SCHEMA}.{name}" for name in ("alone", "withheld", "approval", "copied"))
     postgresql.ask(name_of(place), f"DROP TABLE {tables}")
     postgresql.ask(name_of(place), f"UPDATE {SCHEMA}.version SET number = 1")
     reading = open_postgresql(place, PAIR, read_only=True)

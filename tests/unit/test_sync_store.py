@@ -87,6 +87,16 @@ def test_find_knows_every_name_of_a_pair(opener: Opener, text: str) -> None:
     assert [row.primary_id for row in store.find(text)] == ["p1"]
 
 
+def test_what_the_secondary_alone_had_is_remembered(opener: Opener) -> None:
+    store = opener(PAIR)
+    assert store.alone("user") == set()
+    store.set_alone("user", {"s8", "s9"})
+    store.set_alone("user", {"s9", "s10"})
+    store.set_alone("group", {"g"})
+    assert opener(PAIR, read_only=True).alone("user") == {"s9", "s10"}
+    assert opener(OTHER).alone("user") == set()
+
+
 def test_loading_replaces_everything_of_the_pair_or_nothing(opener: Opener) -> None:
     opener(OTHER).save([replace(ROW, key="theirs")])
     store = opener(PAIR)
@@ -228,7 +238,9 @@ def test_a_store_of_the_first_schema_is_taken_over(tmp_path: Path) -> None:
     store.save([ROW])
     store.close()
     db = sqlite3.connect(path)
-    db.executescript("DROP TABLE copied; DROP TABLE withheld; DROP TABLE approval; PRAGMA user_version = 1;")
+    db.executescript(
+        "DROP TABLE alone; DROP TABLE copied; DROP TABLE withheld; DROP TABLE approval; PRAGMA user_version = 1;"
+    )
     db.close()
     reading = open_sqlite(path, PAIR, read_only=True)
     assert (reading.copied("user"), reading.withheld("sha256:a"), reading.approval_used("sha256:a")) == (False,) * 3

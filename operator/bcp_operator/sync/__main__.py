@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     ids = _add(commands, "ids", _ids, "look up which entities belong together")
     ids.add_argument("text", nargs="?", help="an ID of either side, a correlation ID or a key; none = all")
     ids.add_argument("--type", help="only this entity type")
+    _add(commands, "diverge", _diverge, "show what was changed in the secondary; writes nothing", ("csv",))
     export = _add(commands, "export", _export, "write all correlations of the pair as JSON lines")
     export.add_argument("file", nargs="?", default="-", help="none, or -: standard output")
     importing = _add(commands, "import", _import, "put an export into the store: all of it or nothing")
@@ -60,12 +61,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: object, text: str
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    command: object,
+    text: str,
+    outputs: tuple[str, ...] = (),
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text, epilog=EPILOG)
     parser.add_argument("--config", type=Path, required=True, help="run.yaml")
     parser.add_argument("--profiles", type=Path, default=PROFILES, help="folder of users' own profiles")
-    parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+    parser.add_argument("-o", "--output", choices=["text", "json", *outputs], default="text")
     parser.add_argument("--log-format", choices=["json", "text"], help="default: text on a terminal")
     parser.set_defaults(command=command)
     return parser
@@ -141,6 +146,17 @@ def _ids(options: argparse.Namespace) -> int:
 
     found = _with_store(options, look, read_only=True)
     return ExitCode.SUCCEEDED if found or not options.text else 1
+
+
+def _diverge(options: argparse.Namespace) -> int:
+    from .correlations.store import StoreError  # noqa: PLC0415
+    from .diverge import diverge  # noqa: PLC0415
+
+    try:
+        return diverge(prepare(read_config(options.config), options.profiles), options.output)
+    except StoreError as error:
+        print(f"bcp-sync: {error}", file=sys.stderr)
+        return ExitCode.FAILED
 
 
 def _export(options: argparse.Namespace) -> int:

@@ -45,7 +45,11 @@ CREATE TABLE approval (number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, p
 CREATE TABLE withheld (number bigint NOT NULL REFERENCES approval, fingerprint text NOT NULL,
   PRIMARY KEY (number, fingerprint));
 """
-_STEPS = ("", _STEP_1, _STEP_2)  # step n leads to schema version n
+_STEP_3 = """
+CREATE TABLE alone (pair text NOT NULL, type text NOT NULL, secondary_id text NOT NULL,
+  PRIMARY KEY (pair, type, secondary_id));
+"""
+_STEPS = ("", _STEP_1, _STEP_2, _STEP_3)  # step n leads to schema version n
 
 _DAMAGED = (
     "the correlation store is damaged; restore the database from a backup, or drop the schema bcp_operator: the next"

@@ -3,13 +3,13 @@
 import json
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import AbstractContextManager
 from typing import Any
 
 from .store import FieldHashes, Row, Status
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 KEPT_APPROVALS = 5
 BUSY_SECONDS = 5.0
 BATCH = 1000  # rows
@@ -104,7 +104,7 @@ class SqlStore(ABC):
     def load(self, rows: Iterable[Row], copied: Iterable[str]) -> None:
         """Everything that is known of this pair is replaced: all of it or nothing."""
         with self._transaction() as change:
-            for table in ("correlation", "copied"):
+            for table in ("correlation", "copied", "alone"):
                 change(f"DELETE FROM {table} WHERE pair = ?", (self._pair,))  # noqa: S608
             for row in rows:
                 change(_INSERT, _values(self._pair, row))
@@ -120,6 +120,23 @@ class SqlStore(ABC):
         with self._transaction() as change:
             for name in types:
                 change(_COPIED, (self._pair, name))
+
+    def alone(self, type_name: str) -> set[str]:
+        """IDs of what the secondary alone had when the last run ended."""
+        if self._version < 3:
+            return set()
+        query = "SELECT secondary_id FROM alone WHERE pair = ? AND type = ?"
+        return {found for (found,) in self._all(query, (self._pair, type_name))}
+
+    def set_alone(self, type_name: str, secondary_ids: Set[str]) -> None:
+        """Note that."""
+        before = self.alone(type_name)
+        with self._transaction() as change:
+            for gone in sorted(before - secondary_ids):
+                where = "pair = ? AND type = ? AND secondary_id = ?"
+                change(f"DELETE FROM alone WHERE {where}", (self._pair, type_name, gone))  # noqa: S608
+            for new in sorted(secondary_ids - before):
+                change("INSERT INTO alone (pair, type, secondary_id) VALUES (?,?,?)", (self._pair, type_name, new))
 
     def withhold(self, approval: str, fingerprints: Iterable[str]) -> None:
         """Keep what approving this hash would mean; of earlier ones the last few stay."""
@@ -154,7 +171,7 @@ class SqlStore(ABC):
         return self._select(where, (text, text.casefold()))
 
     def _is(self, query: str, values: Values) -> bool:
-        if self._version < SCHEMA_VERSION:
+        if self._version < 2:
             return False  # opened for reading only, and no run of this version has been here yet
         return bool(self._all(query, values))
 

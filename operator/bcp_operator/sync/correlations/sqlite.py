@@ -25,7 +25,11 @@ CREATE TABLE approval (number INTEGER PRIMARY KEY, pair TEXT NOT NULL, hash TEXT
 CREATE TABLE withheld (number INTEGER NOT NULL REFERENCES approval, fingerprint TEXT NOT NULL,
   PRIMARY KEY (number, fingerprint)) WITHOUT ROWID;
 """
-_STEPS = ("", _SCHEMA_1, _SCHEMA_2)  # step n leads to schema version n
+_SCHEMA_3 = """
+CREATE TABLE alone (pair TEXT NOT NULL, type TEXT NOT NULL, secondary_id TEXT NOT NULL,
+  PRIMARY KEY (pair, type, secondary_id)) WITHOUT ROWID;
+"""
+_STEPS = ("", _SCHEMA_1, _SCHEMA_2, _SCHEMA_3)  # step n leads to schema version n
 
 
 class SqliteStore(SqlStore):
