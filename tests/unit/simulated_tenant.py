@@ -136,7 +136,7 @@ class World:
                 previous = lease.previous_holder if lease.fenced else lease.holder
                 self._lease(replace(lease, holder=holder, previous_holder=previous))
             case actions.ReleaseWriter():
-                self._lease(replace(lease, holder="", previous_holder=None))
+                self._lease(replace(lease, holder="", previous_holder=None, held_since=self.clock.wall))
             case actions.MarkEnabled(at):
                 self._lease(replace(lease, enabled_at=at))
 
@@ -156,9 +156,11 @@ class World:
     def _on_routes(self, action: Action) -> None:
         seen = self.seen
         match action:
-            case actions.ApplyRoutes(target, chosen):
+            case actions.ApplyRoutes(target, chosen, override):
                 routes = tuple(
-                    replace(route, shows=target, exists=True, current=True) if route.name in chosen else route
+                    replace(route, shows=target, exists=True, current=True, conflict=None)
+                    if route.name in chosen and (not route.conflict or (override and target in route.overridable))
+                    else route
                     for route in seen.routes
                 )
                 self.seen = replace(seen, routes=routes, memory=replace(seen.memory, verified=None))

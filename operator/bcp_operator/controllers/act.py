@@ -17,7 +17,7 @@ from bcp_operator.routes.base import Driver, RouteChanged, RouteError, Target
 from bcp_operator.routes.waiting import wait_verified
 
 from .cache import Cache
-from .sight import Sight
+from .sight import Sight, deleting
 from .state import TenantState, now
 
 log = logging.getLogger(__name__)
@@ -128,8 +128,8 @@ class Actor:
 
     async def _first_run(self, action: actions.StartFirstRun, sight: Sight) -> None:
         cronjob = await self._kube.get(CRONJOB, sight.seen.namespace, names.sync_cronjob(sight.seen.name))
-        if cronjob is None:
-            return
+        if cronjob is None or deleting(cronjob):
+            return  # what it owns would go with it
         try:
             await self._kube.create(JOB, manifests.first_job(cronjob, sight.seen.name, action.enabled_at))
         except AlreadyExists:
