@@ -90,7 +90,7 @@ def changed(number: int, **parts: object) -> Callable[[list[str]], list[str]]:
         (without(2), "3 rows were exported, 2 are here"),
         (lambda lines: [*lines, lines[1]], "nothing may follow the last line"),
         (lambda lines: [*lines[:-1], lines[-1][:5]], "line 5"),
-        (lambda lines: [lines[0], lines[1], lines[1], *lines[2:]], "in the file twice"),
+        (lambda lines: changed(5, rows=4)([lines[0], lines[1], lines[1], *lines[2:]]), "in the file twice"),
         (changed(2, secondaryID="s1"), "in the file twice"),
         (changed(1, correlationID="x"), "correlationID doesn't belong"),
         (changed(1, secondaryID=None), "an ACTIVE row needs a secondaryID"),
