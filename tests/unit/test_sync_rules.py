@@ -472,7 +472,11 @@ def test_who_refers_to_one_that_had_to_wait_for_its_name_is_linked_in_the_same_r
     made.run()
     made.primary.entities["person"] = {
         "old": {"login": "cy", "on": True},
-        "new": {"login": "bo", "on": True},  # can't be made before the other one gives up its name
+        "new": {
+            "login": "bo",
+            "on": True,
+            "boss": {"id": "new"},
+        },  # can't be made before the other one gives up its name
         "other": {"login": "ada", "on": True, "boss": {"id": "new"}},
     }
     made.primary.entities["person"]["third"] = {"login": "flo", "on": True, "boss": {"id": "new"}}
@@ -481,4 +485,5 @@ def test_who_refers_to_one_that_had_to_wait_for_its_name_is_linked_in_the_same_r
     row = made.store.by_primary("person", "new")
     assert row is not None
     assert made.twin("person", "other")["boss"] == made.twin("person", "third")["boss"] == {"id": row.secondary_id}
+    assert made.twin("person", "new")["boss"] == {"id": row.secondary_id}
     assert (tally.total("created"), tally.total("updated")) == (2, 2)

@@ -207,11 +207,14 @@ class Applier:
     async def _change(self, action: Action) -> None:
         name, primary_id = action.type, action.primary_id or ""
         match = self._spool.match(name, primary_id)
+        settling = self._settling or bool(self._conflicts)  # what is missing may still be made
         if match is None or match.secondary_id is None:
+            if settling:
+                self._late.append(action)
             return  # a link whose create failed: counted there
         wanted = desired_content(self._scope, self._spool, name, primary_id)
         missing = {path for path, _ in wanted.awaited}
-        awaits = bool(missing) and (self._settling or bool(self._conflicts))  # what is missing may still be made
+        awaits = bool(missing) and settling
         if awaits and self._scope.skips_unresolved:
             self._late.append(action)
             return
