@@ -11,7 +11,7 @@ RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFres
 Mode = Literal["Unplanned", "Planned"]
 Step = Literal["Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Drain", "Finish"]
 OperationType = Literal["Failover", "Failback"]
-OperationResult = Literal["Completed", "Refused", "Failed", "Superseded"]
+OperationResult = Literal["Completed", "Refused", "Superseded"]
 Phase = Literal["Pending", "Primary", "FailingOver", "Secondary", "FailingBack", "Held", "Suspended"]
 ActiveSystem = Literal["Primary", "Secondary", "Mixed", "Unknown"]
 
@@ -167,7 +167,7 @@ class BCPTenantStatus(Model):
     )
     runbook: list[RunbookStep] = Field(
         default_factory=list,
-        max_length=8,
+        max_length=10,
         description="Commands that work while the operator is down.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
