@@ -131,6 +131,11 @@ def tenant(name: str) -> Object:
                 "minSwitchInterval": "10m",
                 "maxRecoveryPointAge": "26h",
                 "certificateHorizon": "336h",
+                "drain": {
+                    "url": "https://calls.example/drained",
+                    "caRef": {"kind": "ConfigMap", "name": "calls-ca", "key": "ca.crt"},
+                    "timeout": "30m",
+                },
                 "rules": {
                     "TargetHealthy": "Block",
                     "RouteOwned": "Block",
@@ -200,6 +205,7 @@ def operation(number: int = 1) -> Object:
         "requestedAt": "2026-11-24T10:00:00Z",
         "startTime": "2026-11-24T10:00:01Z",
         "startTimeBound": False,
+        "verifiedTime": "2026-11-24T10:00:02Z",
         "deadline": "2026-11-24T10:10:00Z",
         "initiator": "alice",
         "initiatorVerified": True,

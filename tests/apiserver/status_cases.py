@@ -43,8 +43,8 @@ def _operation(path: str) -> Iterator[Case]:
     yield from cases.required(path, "generation", "id", "startTime", "step", "type")
     yield cases.text(f"{path}.id", 64)
     yield cases.enum(f"{path}.type", "Failover", "Failback")
-    yield cases.enum(f"{path}.step", "Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Finish")
-    for field in ("requestedAt", "startTime", "deadline"):
+    yield cases.enum(f"{path}.step", "Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Drain", "Finish")
+    for field in ("requestedAt", "startTime", "verifiedTime", "deadline"):
         yield cases.time(f"{path}.{field}")
     yield cases.text(f"{path}.initiator", 512)
     yield cases.text(f"{path}.reason", 512)
@@ -59,7 +59,7 @@ def _operation(path: str) -> Iterator[Case]:
 def _finished(path: str) -> Iterator[Case]:
     yield from _operation(path)
     yield from cases.required(path, "endTime", "result")
-    yield cases.enum(f"{path}.result", "Completed", "Refused", "Failed", "Superseded")
+    yield cases.enum(f"{path}.result", "Completed", "Refused", "Superseded")
     yield cases.time(f"{path}.endTime")
     yield cases.text(f"{path}.message", 1024)
 
@@ -87,7 +87,7 @@ def _routes() -> Iterator[Case]:
     yield cases.enum("status.routes[].desired", *SYSTEMS)
     yield cases.enum("status.routes[].observed", *SHOWN)
     yield cases.text("status.routes[].message", 512)
-    yield cases.max_items("status.runbook", [{"title": f"t{i}", "command": "true"} for i in range(9)])
+    yield cases.max_items("status.runbook", [{"title": f"t{i}", "command": "true"} for i in range(11)])
     yield from cases.required("status.runbook[]", "command", "title")
     yield cases.text("status.runbook[].title", 128)
     yield cases.text("status.runbook[].command", 4096)

@@ -106,7 +106,7 @@ class Operator:
         self.cache = Cache()
         hosts = HostPolicy.parse("*.example")
         around = Surroundings(hosts, Image("image", "IfNotPresent"), False, self._build)
-        self.actor = Actor(self.kube, self.cache, lambda seconds: None)
+        self.actor = Actor(self.kube, self.cache, lambda seconds: None, hosts)
         self.monitor = Monitor(self.kube, hosts, lambda _: None, clock=lambda: self.clock.monotonic_seconds)
         self.notifier = Notifier(self.kube, self.notify_hosts, self.events, self.actor.check)
         watched = Watched(self.monitor, Certificates(self.kube, hosts, lambda _: None))

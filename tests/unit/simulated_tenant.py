@@ -68,6 +68,7 @@ class World:
     sides: list[set[str]] = field(default_factory=list)
     login_down: bool = False
     runs_last: bool = False
+    drained: bool = False
 
     def tick(self, seconds: float) -> None:
         """Time passes."""
@@ -129,6 +130,10 @@ class World:
                 self._on_sync(action)
             case actions.ApplyRoutes() | actions.VerifyLogin() | actions.RestoreRoutes():
                 self._on_routes(action)
+            case actions.AskDrained(_, operation_id):
+                asked = replace(self.seen.memory, drain_asked_seconds=self.clock.monotonic_seconds)
+                drained = operation_id if self.drained else asked.drained
+                self.seen = replace(self.seen, memory=replace(asked, drained=drained))
             case actions.SetFinalizer(present):
                 self.seen = replace(self.seen, finalizer=present)
 

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from bcp_operator.api import names
 from bcp_operator.api.run import RunReport
+from bcp_operator.api.safety import Drain
 from bcp_operator.continuity import actions
 from bcp_operator.continuity.observed import Probe
 from bcp_operator.kube.client import JOB
+from bcp_operator.systems.hosts import HostPolicy
 
 from tests.unit import operator_harness as harness
 from tests.unit import simulated_tenant as sim
+from tests.unit.http_server import serve
 from tests.unit.operator_harness import NAMESPACE
 from tests.unit.simulated_tenant import World
 
@@ -179,6 +182,89 @@ def test_users_who_are_there_already_are_never_synced_onto() -> None:
     world.settle()
     assert world.side() == "Secondary"
     assert touched(world)[0] == "HoldWriter"
+
+
+DRAIN = {"drain": {"url": "https://calls.example/drained", "timeout": "30m"}}
+
+
+def draining() -> World:
+    """A planned switch that has been seen on the secondary, and waits for the drain."""
+    world = planned(safety=DRAIN)
+    end_run(world, "Succeeded")
+    world.done.clear()
+    for _ in range(12):
+        world.step()
+    assert step(world) == "Drain"
+    return world
+
+
+def test_it_waits_for_the_drain_at_its_end_and_measures_the_switch_alone() -> None:
+    world = draining()
+    assert {route.shows for route in world.seen.routes} == {"Secondary"}, "new log-ins don't wait"
+    assert world.condition("LoginVerified").status == "True"
+    for _ in range(60):
+        world.tick(10)
+        world.step()
+    assert step(world) == "Drain"
+    assert world.condition("Stalled").status == "False"
+    assert 20 < sum(isinstance(action, actions.AskDrained) for action in world.done) < 70
+    world.restart()
+    world.drained = True
+    world.settle()
+    last = world.seen.status.last_operation
+    assert last is not None
+    assert last.result == "Completed"
+    assert last.message.endswith("; drained")
+    assert last.rto_seconds is not None
+    assert last.rto_seconds < 5
+    assert (last.end_time - last.start_time).total_seconds() >= 600
+
+
+def test_a_drain_that_never_comes_ends_the_switch_all_the_same() -> None:
+    world = draining()
+    for _ in range(40):
+        world.tick(60)
+        world.step()
+    world.settle()
+    last = world.seen.status.last_operation
+    assert last is not None
+    assert last.result == "Completed"
+    assert last.message.endswith("; not drained within 30m")
+    assert world.side() == "Secondary"
+
+
+def test_a_way_back_during_the_drain_wins() -> None:
+    world = draining()
+    world.tick(60)
+    world.request(**sim.failover("Primary", world.clock.wall, secondaryChanges="Discard"))
+    world.settle()
+    assert world.side() == "Primary"
+    assert [entry.result for entry in world.seen.status.history] == ["Completed", "Superseded"]
+
+
+def test_an_unplanned_switch_waits_for_no_drain() -> None:
+    world = sim.settled(safety=DRAIN)
+    world.request(**sim.failover("Secondary"))
+    world.settle()
+    assert not any(isinstance(action, actions.AskDrained) for action in world.done)
+    assert world.seen.status.last_operation is not None
+    assert "drain" not in world.seen.status.last_operation.message
+
+
+async def test_the_drain_signal_is_a_200_of_a_real_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await harness.started(monkeypatch)
+    made.actor._hosts = HostPolicy.parse("127.0.0.1", "127.0.0.1")
+    sight = await made.tenants._observer.look(harness.KEY, made.tenants.states[harness.KEY], fresh=True)
+    assert sight is not None
+    answers = [204, 503, 302, 200]
+    found = []
+    async with serve(lambda _: (answers[0], None, {"Location": "http://127.0.0.1:1/"})) as server:
+        ask = actions.AskDrained(Drain(url=f"{server.url}/drained"), "op-1")
+        while answers:
+            await made.actor.carry_out(ask, sight, made.tenants.states[harness.KEY])
+            found.append(made.tenants.states[harness.KEY].memory.drained)
+            answers.pop(0)
+    assert found == ["", "", "", "op-1"]
 
 
 def test_all_three_consents_left_behind_count_for_nothing_months_later() -> None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from .common import POSITIVE_DURATION, GoDuration, Model, checked_by
+from .common import POSITIVE_DURATION, CARef, GoDuration, HttpURL, Model, checked_by
 
 Severity = Literal["Block", "Warn"]
 
@@ -40,6 +40,21 @@ class SafetyRules(Model):
     )
 
 
+class Drain(Model):
+    """When those who still work in the primary have finished."""
+
+    url: HttpURL = Field(
+        description="Asked with GET every 5 seconds: 200 means drained, everything else not yet. Its host must be on "
+        "the operator's allow-list."
+    )
+    ca_ref: CARef | None = Field(None, description="Private CA of this host.")
+    timeout: GoDuration = Field(
+        "30m",
+        description="The switch ends after this time all the same, and says so.",
+        json_schema_extra=checked_by(POSITIVE_DURATION),
+    )
+
+
 class SafetySpec(Model):
     """What is looked at before a switch."""
 
@@ -57,5 +72,7 @@ class SafetySpec(Model):
         "336h",
         description="A certificate that ends within this time is warned of, with the date, e.g. 336h.",
         json_schema_extra=checked_by(POSITIVE_DURATION),
+    drain: Drain | None = Field(
+        None, description="A planned switch waits for this at its end. New log-ins go to the secondary from the start."
     )
     rules: SafetyRules = Field(default_factory=SafetyRules, description="Severity of each preflight rule.")

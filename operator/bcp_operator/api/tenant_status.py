@@ -9,9 +9,9 @@ from .conditions import Condition
 
 RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid"]
 Mode = Literal["Unplanned", "Planned"]
-Step = Literal["Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Finish"]
+Step = Literal["Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Drain", "Finish"]
 OperationType = Literal["Failover", "Failback"]
-OperationResult = Literal["Completed", "Refused", "Failed", "Superseded"]
+OperationResult = Literal["Completed", "Refused", "Superseded"]
 Phase = Literal["Pending", "Primary", "FailingOver", "Secondary", "FailingBack", "Held", "Suspended"]
 ActiveSystem = Literal["Primary", "Secondary", "Mixed", "Unknown"]
 
@@ -28,6 +28,9 @@ class Operation(Model):
     start_time_bound: bool = Field(
         False,
         description="The start was taken from managedFields (whole seconds): rtoSeconds is an upper bound.",
+    )
+    verified_time: Timestamp | None = Field(
+        None, description="When a planned switch was seen on its side; it may wait for the drain after that."
     )
     deadline: Timestamp | None = Field(
         None, description="After this the operation is Stalled; it goes on all the same."
@@ -164,7 +167,7 @@ class BCPTenantStatus(Model):
     )
     runbook: list[RunbookStep] = Field(
         default_factory=list,
-        max_length=8,
+        max_length=10,
         description="Commands that work while the operator is down.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

@@ -10,7 +10,7 @@ from bcp_operator.api.common import System
 from bcp_operator.api.conditions import Condition
 from bcp_operator.api.tenant_status import BCPTenantStatus, Operation
 
-from . import finalsync, history, operation, rules
+from . import drain, finalsync, history, operation, rules
 from .observed import Now, Observed
 from .request import Request, pending, read
 
@@ -117,8 +117,8 @@ def _decide(seen: Observed, request: Request, now: Now, base: BCPTenantStatus | 
             status.operation, "Superseded", now.wall, f"a newer request for {request.type} came in"
         )
         status = history.remember(status, replaced)
-    final = finalsync.timeout(seen) if candidate.mode == "Planned" else timedelta()
-    recorded = candidate.model_copy(update={"step": "Record", "deadline": now.wall + operation.DEADLINE + final})
+    patience = finalsync.timeout(seen) + drain.timeout(seen) if candidate.mode == "Planned" else timedelta()
+    recorded = candidate.model_copy(update={"step": "Record", "deadline": now.wall + operation.DEADLINE + patience})
     return status.model_copy(update={"operation": recorded, "request_hash": request.hash})
 
 

@@ -4,6 +4,7 @@ Every ask is a new connection, as a user's browser would make it, without cookie
 """
 
 import asyncio
+import re
 import ssl
 from dataclasses import dataclass
 from typing import Literal
@@ -141,5 +142,5 @@ def certificate_fault(error: ssl.SSLCertVerificationError) -> tuple[ErrorClass, 
 
 
 def _shown(location: str) -> str:
-    """A Location fit for status and events: no query, which may hold a token, and not endless."""
-    return location.partition("?")[0][:256]
+    """A Location fit for status and events: no query and no fragment, which may hold a token, and not endless."""
+    return re.split(r"[?#]", location, maxsplit=1)[0][:256]
