@@ -72,6 +72,7 @@ class SafetySpec(Model):
         "336h",
         description="A certificate that ends within this time is warned of, with the date, e.g. 336h.",
         json_schema_extra=checked_by(POSITIVE_DURATION),
+    )
     drain: Drain | None = Field(
         None, description="A planned switch waits for this at its end. New log-ins go to the secondary from the start."
     )
