@@ -254,6 +254,16 @@ def test_a_full_disk_is_said_and_leaves_nothing(postgresql: Postgresql, place: R
     store.close()
 
 
+def test_nothing_reaches_the_secondary_that_could_not_be_noted(postgresql: Postgresql, place: RunPostgresql) -> None:
+    made = Pair(store=open_postgresql(place, PAIR))
+    made.primary.entities["person"] = {f"p{n}": {"login": f"l{n}", "on": True} for n in range(30)}
+    postgresql.ask(name_of(place), f"ALTER TABLE {SCHEMA}.correlation ADD CHECK (status <> 'PENDING')")
+    with pytest.raises(StoreError, match="a row was refused"):
+        made.run()
+    assert made.secondary.writes == []
+    made.store.close()
+
+
 @pytest.fixture
 def fragile() -> Iterator[Postgresql]:
     """A server that this test alone may stop and damage."""
