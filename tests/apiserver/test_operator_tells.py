@@ -42,6 +42,13 @@ def leader(resources: Cluster, own: str, namespace: str, tmp_path_factory: pytes
         yield made
 
 
+@pytest.fixture(autouse=True)
+def both_up(gateway: Gateway) -> Iterator[None]:
+    """Whatever a test takes down comes back."""
+    yield
+    gateway.down.clear()
+
+
 def watched(tenants: Tenants, name: str) -> dict[str, object]:
     """Both systems with a health check that is asked every second."""
     spec = tenants.manifest(name)["spec"]
@@ -87,7 +94,8 @@ def test_everything_of_a_bad_day_is_told(leader: Replica, admin: Api, namespace:
         tenants.patch("told", {"failover": back()})
         for event in ("FailbackRequested", "FailbackCompleted"):
             told(listener, event)
-        assert any(body.get("type") == "io.bcp-operator.FailbackCompleted" for body in until(lambda: listener.bodies))
+        kind = "io.bcp-operator.FailbackCompleted"
+        until(lambda: [body for body in listener.bodies if body.get("type") == kind], 20, "the CloudEvent")
         until(lambda: [body for body in listener.bodies if "FailbackCompleted" in body.get("text", "")], 20, "the chat")
         done = next(body for body in listener.bodies if body.get("event") == "FailoverCompleted")
     assert done["operation"]["reason"] == "INC-4711"
