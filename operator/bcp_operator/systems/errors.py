@@ -1,9 +1,9 @@
 """What can go wrong with a call, in our own words: no text of a system's error answer is ever copied."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .body import read_json
 from .profile import ErrorClass, ErrorRule, Profile
 
 _BY_STATUS: dict[int, ErrorClass] = {
@@ -36,7 +36,7 @@ class CallFailed(Exception):
 
 def classify(profile: Profile, status: int, body: bytes) -> ErrorClass | None:
     """What an answer means, by the profile's rules and then by HTTP; None for success."""
-    return meaning_of(profile.errors, status, lambda: json.loads(body))
+    return meaning_of(profile.errors, status, lambda: read_json(body))
 
 
 def meaning_of(rules: Sequence[ErrorRule], status: int, document: Callable[[], Any]) -> ErrorClass | None:
