@@ -20,7 +20,7 @@ from bcp_operator.sync.config import Setup
 from bcp_operator.sync.correlations.sqlite import open_sqlite
 from bcp_operator.sync.correlations.store import Store
 from bcp_operator.sync.report import Tally
-from bcp_operator.sync.run import _readers, make_plan, read_both
+from bcp_operator.sync.run import listing_readers, make_plan, read_both
 from bcp_operator.sync.spool import Spool
 from bcp_operator.systems.client import ReadOnlyClient
 from bcp_operator.systems.pace import Pace
@@ -142,7 +142,7 @@ class Rest:
             async with self._clients() as (primary, secondary):
                 await read_both(setup, primary, secondary, spool, tally)
                 scope = make_plan(setup, self.store, spool, tally)
-                readers = _readers(setup, "secondary")
+                readers = listing_readers(setup, "secondary")
                 await Applier(scope, spool, self.store, secondary, readers=readers, tally=tally, concurrency=4).run()
         finally:
             spool.close()

@@ -29,6 +29,13 @@ class Reference(ProfileModel):
     )
 
 
+class Login(ProfileModel):
+    """What people log in by. Passwords are never read, so this is all that can be compared."""
+
+    name: FieldPath = Field(description="The login name.")
+    identity: FieldPath | None = Field(None, description="By what an identity provider knows them.")
+
+
 class Version(ProfileModel):
     """An optimistic lock: the version that was read goes with the update, so that nobody else's change is overwritten."""
 
@@ -83,6 +90,7 @@ class EntityType(ProfileModel):
     )
     unordered: list[FieldPath] = Field(default_factory=list, description="Lists whose order means nothing.")
     empty_is_absent: bool = Field(False, description="null, [] and {} mean the same as no field.")
+    login: Login | None = Field(None, description="The entities of this type are people who log in.")
     references: list[Reference] = Field(default_factory=list, description="Fields that hold IDs of other entities.")
     attached: dict[PlainName, Attached] = Field(
         default_factory=dict, description="Fields with calls of their own: relations, and parts."
