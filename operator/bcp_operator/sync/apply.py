@@ -391,11 +391,10 @@ class Applier:
     def _noted(self, name: str, written: Written) -> Content | None:
         """The same, and noted as what the entity holds now."""
         stored = self._stored(name, written)
-        if stored is None:
-            return None
-        self._spool.put("secondary", name, *stored)
-        return stored[1]
+        if stored is not None:
+            self._spool.put("secondary", name, *stored)
+        return None if stored is None else stored[1]
 
     def _traits(self, name: str, secondary_id: str) -> Traits:
         head = self._spool.head("secondary", name, secondary_id)
-        return NOTHING if head is None else head.traits
+        return head.traits if head else NOTHING
