@@ -40,6 +40,7 @@ def test_the_least_a_tenant_needs() -> None:
     read = BCPTenantSpec.model_validate(spec())
     assert read.failover is None
     assert read.sync.enabled is False
+    assert read.sync.store.sqlite is not None
     assert read.sync.store.sqlite.size == "1Gi"
     assert read.login.routes[0].ingress is not None
     assert read.login.routes[0].ingress.mode == "Managed"

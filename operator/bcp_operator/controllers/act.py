@@ -118,6 +118,8 @@ class Actor:
             self._cache.put(CRONJOB, await self._kube.apply(CRONJOB, wanted.cronjob, force=True))
 
     async def _create_claim(self, wanted: manifests.SyncObjects) -> None:
+        if wanted.claim is None:
+            return
         try:
             await self._kube.create(PVC, wanted.claim)
         except AlreadyExists:

@@ -199,5 +199,5 @@ class Observer:
             )
             stale += [] if manifests.matches(run, wanted.run_configmap) else ["ConfigMap"]
             stale += [] if report is not None else ["Report"]
-            stale += [] if claim is not None else ["Claim"]
+            stale += [] if claim is not None or wanted.claim is None else ["Claim"]
         return tuple(stale)
