@@ -45,22 +45,25 @@ def wiped(made: Operator, verb: str) -> None:
         stored["metadata"]["resourceVersion"] = made.kube._version()
 
 
-async def settle(made: Operator) -> None:
-    """Event after event; what a pass raises is waited out, as the queue does. Twice: the fault may be an event itself."""
-    quiet = 0
+async def settle(made: Operator) -> int:
+    """Event after event; what a pass raises is waited out, as the queue does. The answer is how many calls it took.
+
+    Twice, because the fault may be an event itself.
+    """
+    calls: list[int] = []
     for _ in range(100):
         try:
             await made.settle()
-            quiet += 1
+            calls.append(made.calls)
         except KubeError:
             made.tick(10)
-        if quiet == 2:
-            return
+        if len(calls) == 2:
+            return calls[0]
     raise AssertionError("not settled")
 
 
-async def switched(monkeypatch: pytest.MonkeyPatch, way: str, fault: Fault | None, number: int) -> Operator:
-    """A world in which the switch was made, with one fault at the given call of it."""
+async def switched(monkeypatch: pytest.MonkeyPatch, way: str, fault: Fault | None, number: int) -> tuple[Operator, int]:
+    """A world in which the switch was made, with one fault at the given call of it; and the number of calls."""
     made = await harness.started(monkeypatch, UID)
     made.tick(3600)
     if way == "back":
@@ -76,8 +79,7 @@ async def switched(monkeypatch: pytest.MonkeyPatch, way: str, fault: Fault | Non
             fault(made, verb)
 
     made.kube.world.before = before
-    await settle(made)
-    return made
+    return made, await settle(made)
 
 
 @pytest.mark.parametrize("way", ["out", "back"])
@@ -85,18 +87,18 @@ async def switched(monkeypatch: pytest.MonkeyPatch, way: str, fault: Fault | Non
 async def test_a_fault_in_any_call_of_a_switch_changes_nothing_in_the_end(
     monkeypatch: pytest.MonkeyPatch, way: str, fault: Fault
 ) -> None:
-    undisturbed = await switched(monkeypatch, way, None, 0)
-    wanted, calls = undisturbed.end_state(), undisturbed.calls
+    undisturbed, calls = await switched(monkeypatch, way, None, 0)
+    wanted = undisturbed.end_state()
     assert calls > 10
     for number in range(1, calls + 1):
-        made = await switched(monkeypatch, way, fault, number)
+        made, _ = await switched(monkeypatch, way, fault, number)
         assert made.end_state() == wanted, f"{fault.__name__} at call {number}"
 
 
 async def test_a_status_wiped_at_any_call_of_the_way_out_is_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    undisturbed = await switched(monkeypatch, "out", None, 0)
-    for number in range(1, undisturbed.calls + 1):
-        made = await switched(monkeypatch, "out", wiped, number)
+    _, calls = await switched(monkeypatch, "out", None, 0)
+    for number in range(1, calls + 1):
+        made, _ = await switched(monkeypatch, "out", wiped, number)
         state = made.end_state()
         assert (state["settled"], state["redirect"]) == ("Secondary", "https://secondary.example/login"), number
         assert state["fenced"].startswith("fence/"), number
@@ -105,10 +107,10 @@ async def test_a_status_wiped_at_any_call_of_the_way_out_is_found_again(monkeypa
 
 async def test_a_status_wiped_at_any_call_of_the_way_back_moves_nobody_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without status the routes say where users are. Those who are still on the secondary stay there, held and fenced."""
-    undisturbed = await switched(monkeypatch, "back", None, 0)
+    _, calls = await switched(monkeypatch, "back", None, 0)
     outcomes = set()
-    for number in range(1, undisturbed.calls + 1):
-        made = await switched(monkeypatch, "back", wiped, number)
+    for number in range(1, calls + 1):
+        made, _ = await switched(monkeypatch, "back", wiped, number)
         state = made.end_state()
         outcomes.add(state["settled"])
         if state["settled"] == "Primary":
