@@ -21,7 +21,9 @@ TERMINATION_MESSAGE_LIMIT_BYTES = 3 * 1024
 REPORT_LIMIT_BYTES = 900 * 1024
 
 RunResult = Literal["Succeeded", "Partial", "Failed", "Held", "Planned"]
-Action = Literal["created", "updated", "adopted", "unchanged", "deactivated", "withheld", "skipped", "failed"]
+Action = Literal[
+    "created", "updated", "adopted", "unchanged", "deactivated", "deleted", "withheld", "skipped", "failed"
+]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 GuardedKind = Literal["create", "update", "remove"]
 
@@ -185,6 +187,7 @@ class RunCounts(RunModel):
     adopted: Count = 0
     unchanged: Count = 0
     deactivated: Count = 0
+    deleted: Count = 0
     withheld: Count = 0
     skipped: Count = 0
     failed: Count = 0

@@ -80,7 +80,7 @@ class LastRun(Model):
     counts: dict[str, int] = Field(
         default_factory=dict,
         max_length=16,
-        description="Actions: created, updated, adopted, unchanged, deactivated, withheld, skipped, failed.",
+        description="Actions: created, updated, adopted, unchanged, deactivated, deleted, withheld, skipped, failed.",
     )
     withheld_hash: str | None = Field(
         None, max_length=71, description="Hash of what the guard withheld; spec.sync.approve lets it through once."
