@@ -83,6 +83,9 @@ class World:
         """One pass: plan, do everything, keep the status."""
         if self.seen.lease is not None:
             self._lease(self.seen.lease)
+        gone = self.seen.memory.lease_gone_seconds
+        since = None if self.seen.lease is not None else self.clock.monotonic_seconds if gone is None else gone
+        self.seen = replace(self.seen, memory=replace(self.seen.memory, lease_gone_seconds=since))
         decided = plan(self.seen, self.clock)
         for action in decided.actions:
             self.perform(action)

@@ -144,6 +144,7 @@ class Memory:
     request_hash: str = ""
     request_seen: Now | None = None
     fence_since_seconds: float | None = None
+    lease_gone_seconds: float | None = None
     verified: Verified | None = None
     verify_attempts: int = 0
     restore_attempts: int = 0

@@ -59,7 +59,13 @@ def actions(seen: Observed, now: Now) -> tuple[Action, ...]:
         return ()
     if conflict(seen):
         return fence.hold(seen, fence.standing_holder(seen, "conflict"))
-    return (*_finalizer(seen), *_held(seen), *_repair(seen, side, now), *_lease(seen, side), *_sync(seen, now, side))
+    return (
+        *_finalizer(seen),
+        *_held(seen),
+        *_repair(seen, side, now),
+        *_lease(seen, side, now),
+        *_sync(seen, now, side),
+    )
 
 
 def verification(seen: Observed, now: Now) -> tuple[VerifyLogin | None, float | None]:
@@ -116,9 +122,12 @@ def _repair(seen: Observed, side: System, now: Now) -> tuple[Action, ...]:
     return (ApplyRoutes(side, names),) if names else ()
 
 
-def _lease(seen: Observed, side: System) -> tuple[Action, ...]:
-    """A missing Lease holds every run; it comes back free only when status and all routes say Primary."""
-    if seen.lease is not None or side == "Secondary":
+def _lease(seen: Observed, side: System, now: Now) -> tuple[Action, ...]:
+    """A missing Lease holds every run; it comes back free only when status and all routes say Primary.
+
+    And only when whoever held it has ended: a fence of the new one would know nothing of that writer.
+    """
+    if seen.lease is not None or side == "Secondary" or fence.mourning_seconds(seen, now) > 0:
         return ()
     free = all(route.shows == "Primary" for route in seen.routes)
     return (CreateLease(""),) if free else ()

@@ -25,6 +25,7 @@ from .guard import guarded_kind
 from .login import refuse_when_secondary
 from .plan import blocked_types, empty_listings, nothing_chosen, plan
 from .read import ListingError, Reader, read_listing
+from .readiness import note_readiness
 from .report import Tally
 from .spool import Spool
 from .withhold import describe, finish, withhold
@@ -120,6 +121,7 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
                 await applier.run()
                 finish(decision, scope, store, this.tally)
                 note_alone(scope, spool, store, this.tally)
+                note_readiness(scope, spool, this.tally)
                 log.info("done", extra={"reads": primary.requests, "writes": secondary.writes})
     return this.report()
 
