@@ -145,7 +145,7 @@ def test_no_route_moves_before_the_fence_is_silent(seen: Observed, now: Now) -> 
 @many
 @given(worlds(), sim.clocks)
 def test_sync_runs_only_on_a_settled_primary(seen: Observed, now: Now) -> None:
-    if any(isinstance(a, actions.ApplySync | actions.StartFirstRun) for a in plan(seen, now).actions):
+    if any(isinstance(a, actions.ApplySync | actions.StartRun) for a in plan(seen, now).actions):
         assert seen.status.settled_system == "Primary"
         assert seen.lease is not None
         assert not seen.lease.fenced

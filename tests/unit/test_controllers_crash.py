@@ -160,7 +160,7 @@ async def test_disabling_and_enabling_again_moves_the_minute_and_runs_at_once(mo
     assert again is not None
     assert again["spec"]["schedule"] != first["spec"]["schedule"]
     enabled_at = datetime.fromisoformat(made.status["sync"]["enabledAt"])
-    assert made.get(JOB, names.first_job(NAME, enabled_at)) is not None
+    assert made.get(JOB, names.job_at(NAME, enabled_at)) is not None
 
 
 async def test_the_schedule_survives_a_restart_and_a_wiped_status(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,10 +41,10 @@ class ApplySync:
 
 
 @dataclass(frozen=True)
-class StartFirstRun:
-    """Make the Job of the run at once, named after the enabling time."""
+class StartRun:
+    """Make the Job of a run at once, named after the time at which it was asked for."""
 
-    enabled_at: datetime
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ Action = (
     | ReleaseWriter
     | MarkEnabled
     | ApplySync
-    | StartFirstRun
+    | StartRun
     | DeleteCronJob
     | DeleteRun
     | ApplyRoutes

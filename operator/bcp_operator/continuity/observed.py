@@ -93,10 +93,12 @@ class RunView:
 class SyncView:
     """What exists of the sync. `stale` names the objects that differ from what the tenant and its policy ask for.
 
-    `cronjob`: there is one that may start runs; not one that is being deleted.
+    `cronjob`: there is one that may start runs; not one that is being deleted. `retimed`: it is to start them at other
+    times, and has to be made anew for that.
     """
 
     cronjob: bool = False
+    retimed: bool = False
     stale: tuple[str, ...] = ()
     runs: tuple[RunView, ...] = ()
     terminated_writers: frozenset[str] = frozenset()

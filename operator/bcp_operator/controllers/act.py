@@ -44,7 +44,7 @@ class Actor:
         match action:
             case actions.CreateLease() | actions.HoldWriter() | actions.ReleaseWriter() | actions.MarkEnabled():
                 await self._writer(action, sight, state)
-            case actions.ApplySync() | actions.StartFirstRun():
+            case actions.ApplySync() | actions.StartRun():
                 await self._sync(action, sight, state)
             case actions.DeleteCronJob():
                 if sight.cronjob is not None:
@@ -95,14 +95,14 @@ class Actor:
 
     # -- the sync
 
-    async def _sync(self, action: actions.ApplySync | actions.StartFirstRun, sight: Sight, state: TenantState) -> None:
+    async def _sync(self, action: actions.ApplySync | actions.StartRun, sight: Sight, state: TenantState) -> None:
         if sight.wanted is None:
             return
         try:
             if isinstance(action, actions.ApplySync):
                 await self._apply_sync(sight.seen.sync.stale, sight.wanted)
             else:
-                await self._first_run(action, sight)
+                await self._start_run(action, sight)
         except Invalid as error:
             state.refused_sync = (sight.wanted.digest, error.message)
 
@@ -124,12 +124,12 @@ class Actor:
         except AlreadyExists:
             log.debug("the claim is there already: correlations outlive the tenant object")
 
-    async def _first_run(self, action: actions.StartFirstRun, sight: Sight) -> None:
+    async def _start_run(self, action: actions.StartRun, sight: Sight) -> None:
         cronjob = await self._kube.get(CRONJOB, sight.seen.namespace, names.sync_cronjob(sight.seen.name))
         if cronjob is None:
             return
         try:
-            await self._kube.create(JOB, manifests.first_job(cronjob, sight.seen.name, action.enabled_at))
+            await self._kube.create(JOB, manifests.job_at(cronjob, sight.seen.name, action.at))
         except AlreadyExists:
             log.debug("the run at once was made before; its name says so")
 
