@@ -15,19 +15,17 @@ from bcp_operator.systems.pace import Pace
 from bcp_operator.systems.transport import Transport, open_client
 
 from .apply import Applier, SecondaryDown
-from .choice import EVERYTHING
 from .config import ConfigError, Setup
 from .correlations.sqlite import open_sqlite
 from .correlations.store import Store, StoreError
 from .fence import ApiError, ApiServer, Fence, Held, publish_report
 from .guard import guarded_kind
 from .login import refuse_when_secondary
-from .plan import blocked_types, empty_listings, nothing_chosen, plan
-from .read import ListingError, Reader, read_listing
+from .planning import Clients, decide, readers
 from .report import Tally
 from .spool import Spool
-from .withhold import describe, finish, withhold
-from .world import Kind, Scope, Side
+from .withhold import describe, finish
+from .world import Kind
 
 EXIT_CODES = {
     "Succeeded": ExitCode.SUCCEEDED,
@@ -100,17 +98,14 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
         with _store(this.setup) as store, _spool() as spool:
             gate = fence.gate if fence else _open_gate
             async with _systems(this.setup, gate) as (primary, secondary):
-                await read_both(this.setup, primary, secondary, spool, this.tally)
-                scope = make_plan(this.setup, store, spool, this.tally)
-                decision = withhold(this.setup.config, scope, spool, store, this.tally, keep=True)
-                if decision.hash or decision.approval:
-                    log.warning("guard", extra={"withheld": decision.hash, "approved": decision.approval})
+                clients: Clients = {"primary": primary, "secondary": secondary}
+                scope, decision = await decide(this.setup, clients, store, spool, this.tally, keep=True)
                 applier = Applier(
                     scope,
                     spool,
                     store,
                     secondary,
-                    readers=_readers(this.setup, "secondary"),
+                    readers=readers(this.setup, "secondary"),
                     tally=this.tally,
                     concurrency=this.setup.config.limits.concurrency,
                 )
@@ -128,9 +123,8 @@ async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None], this:
     this = this or Run(setup)
     with _store(setup, read_only=True) as store, _spool() as spool:
         async with _systems(setup, _shut_gate) as (primary, secondary):
-            await read_both(setup, primary, secondary, spool, this.tally)
-        scope = make_plan(setup, store, spool, this.tally)
-        withhold(setup.config, scope, spool, store, this.tally, keep=False)
+            clients: Clients = {"primary": primary, "secondary": secondary}
+            await decide(setup, clients, store, spool, this.tally, keep=False)
         consume(spool, this.tally)
     report = this.report()
     if report.result == "Failed":
@@ -151,76 +145,6 @@ def note_plan(spool: Spool, tally: Tally) -> None:
             tally.error(action.type, action.key or action.primary_id, action.reason, "skipped")
         if action.kind == "keep":
             tally.keep(action.type, action.key or action.secondary_id, action.reason)
-
-
-async def read_both(
-    setup: Setup, primary: ReadOnlyClient, secondary: ReadOnlyClient, spool: Spool, tally: Tally
-) -> None:
-    """Read every listing that the plan needs. A type whose listing fails is noted as left out."""
-    scope = _scope(setup)
-    clients: dict[Side, ReadOnlyClient] = {"primary": primary, "secondary": secondary}
-
-    async def one(side: Side, name: str) -> None:
-        began = time.monotonic()
-        try:
-            number = await read_listing(clients[side], _readers(setup, side)[name], spool, side, name)
-        except ListingError as error:
-            tally.leave_out(name, f"{side}: {error}")
-            log.error("listing failed", extra={"side": side, "type": name, "reason": str(error)})
-        else:
-            seconds = round(time.monotonic() - began, 3)
-            log.info("listing read", extra={"side": side, "type": name, "entities": number, "seconds": seconds})
-
-    async with asyncio.TaskGroup() as group:
-        for name in sorted(scope.chosen | scope.looked_up):
-            for side in clients:
-                group.create_task(one(side, name))
-
-
-def make_plan(setup: Setup, store: Store, spool: Spool, tally: Tally) -> Scope:
-    """Put every action into the spool; types that can't be planned are noted as left out."""
-    scope = _scope(setup)
-    types = scope.chosen | scope.looked_up
-    for name, reason in empty_listings(scope, spool, store, types - tally.broken.keys()).items():
-        advice = "; if it is meant to be empty, move the correlation store away"
-        tally.leave_out(name, f"EmptyListing: {reason}{advice}")
-    for name in nothing_chosen(scope, spool, scope.chosen - tally.broken.keys()):
-        number = spool.count("primary", name)
-        tally.leave_out(name, f"NothingChosen: the filter takes none of {number}; see its fields and their values")
-    blocked = blocked_types(scope, tally.broken.keys())
-    for name in sorted(blocked - tally.broken.keys()):
-        tally.leave_out(name, "Blocked: a type it refers to was left out")
-    planned = 0
-    for action in plan(scope, spool, store, blocked | tally.broken.keys()):
-        planned += 1
-        if action.kind == "unchanged" and not action.unresolved:
-            tally.count(action.type, "unchanged")
-        else:
-            spool.keep(action)
-    log.info("planned", extra={"entities": planned, "leftOut": sorted(tally.broken)})
-    return scope
-
-
-def _scope(setup: Setup) -> Scope:
-    config = setup.config
-    return Scope(
-        setup.primary,
-        setup.secondary,
-        config.pair,
-        setup.chosen,
-        kept=frozenset(name for name, choice in setup.choices.items() if choice.on_missing == "Keep"),
-        adopts=config.adopt == "ByKey",
-        skips_unresolved=config.on_unresolved == "Skip",
-    )
-
-
-def _readers(setup: Setup, side: Side) -> dict[str, Reader]:
-    own, other = (setup.primary, setup.secondary) if side == "primary" else (setup.secondary, setup.primary)
-    choices = setup.choices if side == "primary" else {}
-    return {
-        name: Reader(own.types[name], other.types[name], setup.secondary.types[name], choices.get(name, EVERYTHING))
-        for name in own.types.keys() & other.types.keys()
-    }
 
 
 @contextmanager
