@@ -214,6 +214,7 @@ class RunReport(RunModel):
     )
     tripped: list[RunTripped] = Field(default_factory=list, description="Limits of the guard that were passed.")
     planned: list[RunIssue] = Field(default_factory=list, description="Dry run: what would have been done.")
+    plan_hash: ApprovalHash | None = Field(None, description="Dry run: hash of the plan, as bcp-sync plan shows it.")
     truncated: bool = Field(False, description="A list was cut to fit.")
 
     def render(self, limit_bytes: int) -> str:

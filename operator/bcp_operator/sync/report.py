@@ -31,6 +31,7 @@ class Tally:
     planned: list[RunIssue] = field(default_factory=list)
     tripped: list[RunTripped] = field(default_factory=list)
     withheld_hash: str | None = None
+    plan_hash: str | None = None
     remark: str = ""  # on an approval that doesn't count
     broken: dict[str, str] = field(default_factory=dict)  # type -> why it was left out
     truncated: bool = False
@@ -93,6 +94,7 @@ class Tally:
             withheld_hash=self.withheld_hash,
             tripped=self.tripped,
             planned=self.planned,
+            plan_hash=self.plan_hash,
             truncated=self.truncated,
         )
 

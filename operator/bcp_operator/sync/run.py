@@ -23,6 +23,7 @@ from .guard import guarded_kind
 from .login import refuse_when_secondary
 from .planning import Clients, decide, readers
 from .report import Tally
+from .show import summarise
 from .spool import Spool
 from .withhold import describe, finish
 from .world import Kind
@@ -135,6 +136,7 @@ async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None], this:
 
 def note_plan(spool: Spool, tally: Tally) -> None:
     """Put what would be done into the tally, for the report of a dry run."""
+    tally.plan_hash = summarise(spool, tally).hash
     for action in spool.actions():
         counted = _PLANNED.get(action.kind)
         if counted is not None:
