@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from bcp_operator.systems.client import ReadOnlyClient
 
@@ -13,6 +14,7 @@ from .confirm import contradicted
 from .correlations.store import Store
 from .plan import blocked_types, empty_listings, nothing_chosen, plan
 from .read import ListingError, Reader, read_listing
+from .rebuild import rebuilt_types
 from .report import Tally
 from .spool import Spool
 from .withhold import Decision, withhold
@@ -31,7 +33,8 @@ async def decide(
     `keep`: write to the store what an approval would mean. Raises StoreError.
     """
     await _read_both(setup, clients, spool, tally)
-    scope = _make_plan(setup, store, spool, tally)
+    scope = replace(_scope(setup), rebuilt=rebuilt_types(setup.chosen, spool, store, keep=keep))
+    _make_plan(scope, spool, store, tally)
     await _distrust(setup, scope, clients, store=store, spool=spool, tally=tally)
     decision = withhold(setup.config, scope, spool, store, tally, keep=keep)
     if decision.hash or decision.approval:
@@ -60,9 +63,8 @@ async def _read_both(setup: Setup, clients: Clients, spool: Spool, tally: Tally)
                 group.create_task(one(side, name))
 
 
-def _make_plan(setup: Setup, store: Store, spool: Spool, tally: Tally) -> Scope:
+def _make_plan(scope: Scope, spool: Spool, store: Store, tally: Tally) -> None:
     """Put every action into the spool; types that can't be planned are noted as left out."""
-    scope = _scope(setup)
     types = scope.chosen | scope.looked_up
     for name, reason in empty_listings(scope, spool, store, types - tally.broken.keys()).items():
         advice = "; if it is meant to be empty, move the correlation store away"
@@ -81,7 +83,6 @@ def _make_plan(setup: Setup, store: Store, spool: Spool, tally: Tally) -> Scope:
         else:
             spool.keep(action)
     log.info("planned", extra={"entities": planned, "leftOut": sorted(tally.broken)})
-    return scope
 
 
 async def _distrust(setup: Setup, scope: Scope, clients: Clients, *, store: Store, spool: Spool, tally: Tally) -> None:

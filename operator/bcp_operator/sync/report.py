@@ -32,7 +32,7 @@ class Tally:
     tripped: list[RunTripped] = field(default_factory=list)
     withheld_hash: str | None = None
     plan_hash: str | None = None
-    remark: str = ""  # on an approval that doesn't count
+    remarks: list[str] = field(default_factory=list)  # on what was withheld
     broken: dict[str, str] = field(default_factory=dict)  # type -> why it was left out
     truncated: bool = False
 
@@ -115,8 +115,8 @@ class Tally:
         limits = [describe_limit(one) for one in worst_first[:MAX_LIMITS_TOLD]]
         more = len(worst_first) - len(limits)
         tail = f"; and {more} more limits" if more else ""
-        remark = f"; {self.remark}" if self.remark else ""
-        return f"{self.total('withheld')} actions withheld ({'; '.join(limits)}{tail}){remark}"
+        told = f"{self.total('withheld')} actions withheld ({'; '.join(limits)}{tail})"
+        return "; ".join([told, *self.remarks])
 
     def _undone(self) -> str:
         if self.broken:

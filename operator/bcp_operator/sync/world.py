@@ -117,7 +117,8 @@ class Scope:
     """What is planned: `chosen` types are brought up to date, those they refer to are only looked up.
 
     `kept`: types of which nothing is put out of use; `adopts`: whether an entity of the same key becomes the copy;
-    `skips_unresolved`: whether an entity with a reference that leads nowhere is left out altogether.
+    `skips_unresolved`: whether an entity with a reference that leads nowhere is left out altogether; `rebuilt`: types
+    whose correlations are being found again, see sync/rebuild.py.
     """
 
     primary: Profile
@@ -127,6 +128,7 @@ class Scope:
     kept: frozenset[str] = frozenset()
     adopts: bool = True
     skips_unresolved: bool = False
+    rebuilt: frozenset[str] = frozenset()
 
     @property
     def looked_up(self) -> frozenset[str]:
