@@ -26,13 +26,13 @@ def test_every_child_name_is_a_dns_label_that_leaves_room_for_a_pod_suffix(tenan
     assert len(names.sync_cronjob(tenant)) <= 52
 
 
-def test_first_job_depends_on_the_instant_alone() -> None:
+def test_job_at_depends_on_the_instant_alone() -> None:
     utc = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
     berlin = utc.astimezone(timezone(timedelta(hours=1)))
     assert names.job_at("acme", utc) == names.job_at("acme", berlin) == "acme-sync-1795514400"
 
 
-def test_first_job_refuses_a_time_without_a_zone() -> None:
+def test_job_at_refuses_a_time_without_a_zone() -> None:
     with pytest.raises(ValueError, match="time zone"):
         names.job_at("acme", datetime(2026, 11, 24))
 

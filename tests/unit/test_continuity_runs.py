@@ -136,7 +136,7 @@ def test_a_changed_schedule_is_a_new_time_and_a_new_cronjob() -> None:
 
 def test_a_cronjob_that_is_on_its_way_out_is_waited_for() -> None:
     world = synced()
-    world.seen = replace(world.seen, sync=replace(world.seen.sync, cronjob=False, retimed=True, stale=("CronJob",)))
+    world.seen = replace(world.seen, sync=replace(world.seen.sync, cronjob=False, cronjob_ending=True, retimed=True))
     world.done.clear()
     world.settle()
     assert world.done == []

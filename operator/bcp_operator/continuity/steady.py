@@ -131,13 +131,14 @@ def _sync(seen: Observed, now: Now, side: System) -> tuple[Action, ...]:
     if enabled_at is None:
         recorded = seen.status.sync.enabled_at if seen.status.sync else None
         return (MarkEnabled(recorded or now.wall.replace(microsecond=0)),)
-    return () if side == "Secondary" or seen.lease.fenced else _runs(seen, now, enabled_at)
+    stopped = side == "Secondary" or seen.lease.fenced or seen.sync.cronjob_ending
+    return () if stopped else _runs(seen, now, enabled_at)
 
 
 def _runs(seen: Observed, now: Now, enabled_at: datetime) -> tuple[Action, ...]:
     """What starts runs: the CronJob by its schedule, this process at once."""
-    if seen.sync.retimed:
-        return (DeleteCronJob(),) if seen.sync.cronjob else ()  # that one has to be gone first
+    if seen.sync.retimed and seen.sync.cronjob:
+        return (DeleteCronJob(),)
     apply: tuple[Action, ...] = (ApplySync(enabled_at),) if seen.sync.stale else ()
     due = runs.first_run_due(seen, now) or runs.trigger_due(seen)
     return (*apply, StartRun(due)) if due else apply
