@@ -56,7 +56,7 @@ def _operation(path: str) -> Iterator[Case]:
 def _finished(path: str) -> Iterator[Case]:
     yield from _operation(path)
     yield from cases.required(path, "endTime", "result")
-    yield cases.enum(f"{path}.result", "Completed", "Refused", "Failed", "Superseded")
+    yield cases.enum(f"{path}.result", "Completed", "Refused", "Superseded")
     yield cases.time(f"{path}.endTime")
     yield cases.text(f"{path}.message", 1024)
 
@@ -85,7 +85,7 @@ def _routes() -> Iterator[Case]:
     yield cases.enum("status.routes[].desired", *SYSTEMS)
     yield cases.enum("status.routes[].observed", *SHOWN)
     yield cases.text("status.routes[].message", 512)
-    yield cases.max_items("status.runbook", [{"title": f"t{i}", "command": "true"} for i in range(9)])
+    yield cases.max_items("status.runbook", [{"title": f"t{i}", "command": "true"} for i in range(11)])
     yield from cases.required("status.runbook[]", "command", "title")
     yield cases.text("status.runbook[].title", 128)
     yield cases.text("status.runbook[].command", 4096)

@@ -132,9 +132,21 @@ def _sync() -> Iterator[Case]:
     yield cases.max_length("spec.sync.approve", 71, "sha256:" + "a" * 65)
     yield rule("spec.sync.approve", APPROVE, {"spec.sync.approve": "sha256:" + "A" * 64})
     yield rule("spec.sync.store", STORE, {"spec.sync.store.sqlite.size": "2Gi"}, stored={})
+    yield from _postgresql("spec.sync.store")
     yield cases.pattern("spec.sync.store.sqlite.size", "0Gi")
     yield cases.max_length("spec.sync.store.sqlite.size", 12, "1" * 11 + "Gi")
     yield from cases.name("spec.sync.store.sqlite.storageClassName")
+
+
+def _postgresql(store: str) -> Iterator[Case]:
+    """In place of the example's SQLite."""
+    ref = f"{store}.postgresql.dsnSecretRef"
+    both = {f"{store}.postgresql": {"dsnSecretRef": {"name": "fleet"}}}
+    yield rule(store, "set exactly one kind of store: sqlite or postgresql", both)
+    for case in (*cases.required(f"{store}.postgresql", "dsnSecretRef"), *cases.reference(ref)):
+        ((where, value),) = case.edits.items()
+        inner = {} if value is DROP else {"name": value}
+        yield replace(case, edits={store: {"postgresql": {} if where == ref else {"dsnSecretRef": inner}}})
 
 
 def _login() -> Iterator[Case]:

@@ -19,6 +19,7 @@ from bcp_operator.sync.correlations.store import Store
 from bcp_operator.sync.planning import decide
 from bcp_operator.sync.read import Reader
 from bcp_operator.sync.report import Tally
+from bcp_operator.sync.run import note_alone
 from bcp_operator.sync.spool import Spool
 from bcp_operator.sync.withhold import finish
 from bcp_operator.sync.world import Action
@@ -170,12 +171,13 @@ class Pair:
     def plan(self) -> tuple[list[Action], Tally]:
         """What a run would do."""
         spool, tally = Spool(), Tally()
-        asyncio.run(decide(self.setup(), self._clients(), self.store, spool, tally, keep=False))
+        asyncio.run(decide(self.setup(), self.clients(), self.store, spool, tally, keep=False))
         actions = list(spool.actions())
         spool.close()
         return actions, tally
 
-    def _clients(self) -> Any:
+    def clients(self) -> Any:
+        """Both systems, as the engine is given them."""
         return {"primary": self.primary, "secondary": self.secondary}
 
     def run(self) -> Tally:
@@ -185,7 +187,7 @@ class Pair:
     async def _run(self) -> Tally:
         spool, tally, setup = Spool(), Tally(), self.setup()
         try:
-            scope, decision = await decide(setup, self._clients(), self.store, spool, tally, keep=True)
+            scope, decision = await decide(setup, self.clients(), self.store, spool, tally, keep=True)
             readers = {name: Reader(kind, kind, kind) for name, kind in self.profile.types.items()}
             applier = Applier(
                 scope,
@@ -198,6 +200,7 @@ class Pair:
             )
             await applier.run()
             finish(decision, scope, self.store, tally)
+            note_alone(scope, spool, self.store, tally)
         finally:
             spool.close()
         return tally

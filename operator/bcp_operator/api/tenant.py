@@ -58,6 +58,7 @@ __all__ = [
     "OperationResult",
     "OperationType",
     "Phase",
+    "PostgresqlStore",
     "Rfc2136Route",
     "Route",
     "RouteStatus",
@@ -76,9 +77,9 @@ __all__ = [
 
 Severity = Literal["Block", "Warn"]
 
-# RFC 3339 as every reader of ours takes it; the API server's own check of date-time lets more through.
+# RFC 3339 as every reader of ours takes it, in a year with which all can reckon; the API server's own check of date-time lets more through.
 RFC3339_PATTERN = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
     r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
 
@@ -150,10 +151,24 @@ class SqliteStore(Model):
     )
 
 
-class StoreSpec(Model):
-    """Where the correlations (which entity is which in the other system) are kept."""
+class PostgresqlStore(Model):
+    """Correlations in a PostgreSQL database that any number of tenants may share."""
 
-    sqlite: SqliteStore = Field(default_factory=SqliteStore, description="SQLite on a PersistentVolumeClaim.")
+    dsn_secret_ref: SecretRef = Field(
+        description="Secret with the key dsn, postgresql://user:password@host:5432/database, and where the server's "
+        "certificate is of a private CA its bundle under ca.crt."
+    )
+
+
+class StoreSpec(Model):
+    """Where the correlations (which entity is which in the other system) are kept: exactly one kind."""
+
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("has(self.sqlite) != has(self.postgresql)", "set exactly one kind of store: sqlite or postgresql"),
+    )
+
+    sqlite: SqliteStore | None = Field(None, description="SQLite on a PersistentVolumeClaim.")
+    postgresql: PostgresqlStore | None = Field(None, description="PostgreSQL; the run brings its schema up to date.")
 
 
 class SyncSpec(Model):
@@ -179,14 +194,17 @@ class SyncSpec(Model):
         description="Lets the withheld actions with this hash through, once; status.sync.lastRun.withheldHash has it.",
     )
     store: StoreSpec = Field(
-        default_factory=StoreSpec,
+        default_factory=lambda: StoreSpec(sqlite=SqliteStore()),
         description="Where the correlations are kept. Immutable.",
-        json_schema_extra=checked_by(
-            Rule(
-                "self == oldSelf",
-                "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store",
-            )
-        ),
+        json_schema_extra={
+            "default": {"sqlite": {}},
+            **checked_by(
+                Rule(
+                    "self == oldSelf",
+                    "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store",
+                )
+            ),
+        },
     )
 
 

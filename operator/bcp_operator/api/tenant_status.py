@@ -10,7 +10,7 @@ from .conditions import Condition
 RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown"]
 Step = Literal["Preflight", "Record", "Fence", "Route", "Verify", "Finish"]
 OperationType = Literal["Failover", "Failback"]
-OperationResult = Literal["Completed", "Refused", "Failed", "Superseded"]
+OperationResult = Literal["Completed", "Refused", "Superseded"]
 Phase = Literal["Pending", "Primary", "FailingOver", "Secondary", "FailingBack", "Held", "Suspended"]
 ActiveSystem = Literal["Primary", "Secondary", "Mixed", "Unknown"]
 
@@ -160,7 +160,7 @@ class BCPTenantStatus(Model):
     )
     runbook: list[RunbookStep] = Field(
         default_factory=list,
-        max_length=8,
+        max_length=10,
         description="Commands that work while the operator is down.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

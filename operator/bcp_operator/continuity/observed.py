@@ -6,15 +6,11 @@ from datetime import datetime
 from typing import Literal
 
 from bcp_operator.api.common import System
+from bcp_operator.api.names import FENCE_PREFIX
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.run import RunReport
 from bcp_operator.api.tenant import BCPTenantSpec
 from bcp_operator.api.tenant_status import ActiveSystem, BCPTenantStatus
-
-FENCE_PREFIX = "fence/"
-RUN_PREFIX = "run/"
-UNKNOWN_HOLDER = "unknown"
-"""Previous holder of a fence that somebody else set, or of a Lease that was lost: nobody knows who was writing."""
 
 
 @dataclass(frozen=True)

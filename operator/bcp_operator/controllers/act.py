@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from bcp_operator.api import names
 from bcp_operator.api.common import FINALIZER
 from bcp_operator.continuity import actions
-from bcp_operator.continuity.observed import FENCE_PREFIX, RouteAnswer, Verified
+from bcp_operator.continuity.observed import RouteAnswer, Verified
 from bcp_operator.continuity.request import login_url
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, PVC, TENANT, Kube, Object
@@ -83,11 +83,10 @@ class Actor:
         match action:
             case actions.CreateLease():
                 owner = manifests.Owner(seen.namespace, seen.name, seen.uid).reference()
-                fence = action.holder.removeprefix(FENCE_PREFIX) or None
+                fence = action.holder.removeprefix(names.FENCE_PREFIX) or None
                 await lease.ensure(fenced_as=fence, labels=names.labels(seen.name), owner=owner)
             case actions.HoldWriter():
-                await lease.fence(action.holder.removeprefix(FENCE_PREFIX))
-                state.fence_renamed(action.holder)
+                state.fence_renamed(await lease.fence(action.holder.removeprefix(names.FENCE_PREFIX)))
             case actions.ReleaseWriter() if sight.writer is not None:
                 await lease.unfence(sight.writer)
             case actions.MarkEnabled() if sight.writer is not None:
@@ -119,6 +118,8 @@ class Actor:
             self._cache.put(CRONJOB, await self._kube.apply(CRONJOB, wanted.cronjob, force=True))
 
     async def _create_claim(self, wanted: manifests.SyncObjects) -> None:
+        if wanted.claim is None:
+            return
         try:
             await self._kube.create(PVC, wanted.claim)
         except AlreadyExists:

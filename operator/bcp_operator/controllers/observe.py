@@ -9,7 +9,7 @@ from bcp_operator.api import names
 from bcp_operator.api.common import LABEL_TENANT
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.continuity import request
-from bcp_operator.continuity.observed import RUN_PREFIX, Probe, SyncView, WriterView
+from bcp_operator.continuity.observed import Probe, SyncView, WriterView
 from bcp_operator.kube import compare
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, LEASE, POD, POLICY, PVC, TENANT, Kind, Kube, Object
@@ -84,7 +84,7 @@ class Observer:
             self._probe(tenant),
         )
         lease = writer_view(writer)
-        state.fence_seen(lease.holder if lease else "", lease is not None and lease.fenced, now())
+        state.fence_seen(writer, now())
         problem, wanted = sync_objects(tenant, policy, lease, state, around=self._around, now=now())
         seen = observed(
             tenant,
@@ -184,7 +184,7 @@ class Observer:
                 self._kube.list(POD, key.namespace, {LABEL_TENANT: key.name}),
             )
             return _Pods(pods, report)
-        if lease is not None and lease.fenced and (lease.previous_holder or "").startswith(RUN_PREFIX):
+        if lease is not None and lease.fenced and (lease.previous_holder or "").startswith(names.RUN_PREFIX):
             return _Pods(await self._kube.list(POD, key.namespace, {LABEL_TENANT: key.name}))
         return _Pods([])
 
@@ -201,5 +201,5 @@ class Observer:
             )
             stale += [] if compare.matches(run, wanted.run_configmap) else ["ConfigMap"]
             stale += [] if report is not None else ["Report"]
-            stale += [] if claim is not None else ["Claim"]
+            stale += [] if claim is not None or wanted.claim is None else ["Claim"]
         return tuple(stale)

@@ -4,6 +4,7 @@ Every ask is a new connection, as a user's browser would make it, without cookie
 """
 
 import asyncio
+import re
 import ssl
 from dataclasses import dataclass
 from typing import Literal
@@ -138,5 +139,5 @@ def _classify(error: TransportError) -> tuple[ErrorClass, str]:
 
 
 def _shown(location: str) -> str:
-    """A Location fit for status and events: no query, which may hold a token, and not endless."""
-    return location.partition("?")[0][:256]
+    """A Location fit for status and events: no query and no fragment, which may hold a token, and not endless."""
+    return re.split(r"[?#]", location, maxsplit=1)[0][:256]

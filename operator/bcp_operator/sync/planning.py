@@ -32,8 +32,10 @@ async def decide(
 
     `keep`: write to the store what an approval would mean. Raises StoreError.
     """
-    await _read_both(setup, clients, spool, tally)
-    scope = replace(_scope(setup), rebuilt=rebuilt_types(setup.chosen, spool, store, keep=keep))
+    await read_both(setup, clients, spool, tally)
+    scope = scope_of(setup)
+    if setup.config.approval != "Never":  # nobody would be asked
+        scope = replace(scope, rebuilt=rebuilt_types(setup.chosen, spool, store, keep=keep))
     _make_plan(scope, spool, store, tally)
     await _distrust(setup, scope, clients, store=store, spool=spool, tally=tally)
     decision = withhold(setup.config, scope, spool, store, tally, keep=keep)
@@ -42,14 +44,14 @@ async def decide(
     return scope, decision
 
 
-async def _read_both(setup: Setup, clients: Clients, spool: Spool, tally: Tally) -> None:
+async def read_both(setup: Setup, clients: Clients, spool: Spool, tally: Tally) -> None:
     """Read every listing that the plan needs. A type whose listing fails is noted as left out."""
-    scope = _scope(setup)
+    scope = scope_of(setup)
 
     async def one(side: Side, name: str) -> None:
         began = time.monotonic()
         try:
-            number = await read_listing(clients[side], readers(setup, side)[name], spool, side, name)
+            number = await read_listing(clients[side], listing_readers(setup, side)[name], spool, side, name)
         except ListingError as error:
             tally.leave_out(name, f"{side}: {error}")
             log.error("listing failed", extra={"side": side, "type": name, "reason": str(error)})
@@ -87,7 +89,7 @@ def _make_plan(scope: Scope, spool: Spool, store: Store, tally: Tally) -> None:
 
 async def _distrust(setup: Setup, scope: Scope, clients: Clients, *, store: Store, spool: Spool, tally: Tally) -> None:
     """Leave out types of which a listing proves to be incomplete, and what refers to them."""
-    sides: dict[Side, dict[str, Reader]] = {side: readers(setup, side) for side in clients}
+    sides: dict[Side, dict[str, Reader]] = {side: listing_readers(setup, side) for side in clients}
     wrong = await contradicted(spool, store, clients, sides, scope.chosen - tally.broken.keys())
     for name, reason in wrong.items():
         tally.leave_out(name, f"Incomplete: {reason}")
@@ -99,7 +101,8 @@ async def _distrust(setup: Setup, scope: Scope, clients: Clients, *, store: Stor
         tally.counts.pop(name, None)
 
 
-def _scope(setup: Setup) -> Scope:
+def scope_of(setup: Setup) -> Scope:
+    """What is planned."""
     config = setup.config
     return Scope(
         setup.primary,
@@ -112,7 +115,7 @@ def _scope(setup: Setup) -> Scope:
     )
 
 
-def readers(setup: Setup, side: Side) -> dict[str, Reader]:
+def listing_readers(setup: Setup, side: Side) -> dict[str, Reader]:
     """What makes heads and contents of one side's entities, by type; only of types that both profiles know."""
     own, other = (setup.primary, setup.secondary) if side == "primary" else (setup.secondary, setup.primary)
     choices = setup.choices if side == "primary" else {}

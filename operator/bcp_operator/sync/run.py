@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunReport, RunSystem
 from bcp_operator.systems.client import Gate, ReadOnlyClient, WritableClient
@@ -16,17 +15,17 @@ from bcp_operator.systems.transport import Transport, open_client
 
 from .apply import Applier, SecondaryDown
 from .config import ConfigError, Setup
-from .correlations.sqlite import open_sqlite
+from .correlations.opening import opened
 from .correlations.store import Store, StoreError
 from .fence import ApiError, ApiServer, Fence, Held, publish_report
 from .guard import guarded_kind
 from .login import refuse_when_secondary
-from .planning import Clients, decide, readers
+from .planning import Clients, decide, listing_readers
 from .report import Tally
 from .show import summarise
 from .spool import Spool
 from .withhold import describe, finish
-from .world import Kind
+from .world import Kind, Scope
 
 EXIT_CODES = {
     "Succeeded": ExitCode.SUCCEEDED,
@@ -96,7 +95,7 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
             await refuse_when_secondary(this.setup.config.login)
         if this.setup.config.dry_run:
             return await plan_only(this.setup, note_plan, this)
-        with _store(this.setup) as store, _spool() as spool:
+        with opened(this.setup.config.store, this.setup.config.pair) as store, private_spool() as spool:
             gate = fence.gate if fence else _open_gate
             async with _systems(this.setup, gate) as (primary, secondary):
                 clients: Clients = {"primary": primary, "secondary": secondary}
@@ -106,12 +105,13 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
                     spool,
                     store,
                     secondary,
-                    readers=readers(this.setup, "secondary"),
+                    readers=listing_readers(this.setup, "secondary"),
                     tally=this.tally,
                     concurrency=this.setup.config.limits.concurrency,
                 )
                 await applier.run()
                 finish(decision, scope, store, this.tally)
+                note_alone(scope, spool, store, this.tally)
                 log.info("done", extra={"reads": primary.requests, "writes": secondary.writes})
     return this.report()
 
@@ -122,8 +122,8 @@ async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None], this:
     Raises StoreError.
     """
     this = this or Run(setup)
-    with _store(setup, read_only=True) as store, _spool() as spool:
-        async with _systems(setup, _shut_gate) as (primary, secondary):
+    with opened(setup.config.store, setup.config.pair, read_only=True) as store, private_spool() as spool:
+        async with both_systems(setup) as (primary, secondary):
             clients: Clients = {"primary": primary, "secondary": secondary}
             await decide(setup, clients, store, spool, this.tally, keep=False)
         consume(spool, this.tally)
@@ -132,6 +132,16 @@ async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None], this:
         return report
     message = "; ".join(part for part in ("plan only, nothing was written", report.message) if part)
     return report.model_copy(update={"result": "Planned", "message": message})
+
+
+def note_alone(scope: Scope, spool: Spool, store: Store, tally: Tally) -> None:
+    """Keep what the secondary alone has, so that what is made in the secondary after this run can be told from what was there."""
+    alone: dict[str, set[str]] = {name: set() for name in scope.chosen - tally.broken.keys()}
+    for action in spool.actions():
+        if action.kind == "keep" and action.primary_id is None and action.secondary_id and action.type in alone:
+            alone[action.type].add(action.secondary_id)
+    for name, found in sorted(alone.items()):
+        store.set_alone(name, found)
 
 
 def note_plan(spool: Spool, tally: Tally) -> None:
@@ -149,20 +159,16 @@ def note_plan(spool: Spool, tally: Tally) -> None:
             tally.keep(action.type, action.key or action.secondary_id, action.reason)
 
 
-@contextmanager
-def _store(setup: Setup, *, read_only: bool = False) -> Iterator[Store]:
-    path = Path(setup.config.store.sqlite.path)
-    if read_only and not path.exists():
-        path, read_only = Path(":memory:"), False  # nothing is known yet, and nothing is to be kept
-    store = open_sqlite(path, setup.config.pair, read_only=read_only)
-    try:
-        yield store
-    finally:
-        store.close()
+@asynccontextmanager
+async def both_systems(setup: Setup) -> AsyncIterator[tuple[ReadOnlyClient, ReadOnlyClient]]:
+    """Clients that write nothing."""
+    async with _systems(setup, _shut_gate) as systems:
+        yield systems
 
 
 @contextmanager
-def _spool() -> Iterator[Spool]:
+def private_spool() -> Iterator[Spool]:
+    """A spool, deleted at the end."""
     spool = Spool()
     try:
         yield spool
