@@ -19,6 +19,8 @@ from bcp_operator.sync.correlations import postgresql as module
 from bcp_operator.sync.correlations.postgresql import SCHEMA, connection_parameters, open_postgresql
 from bcp_operator.sync.correlations.sql import SCHEMA_VERSION
 from bcp_operator.sync.correlations.store import Row, StoreError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.systems.postgresql import Postgresql, start_postgresql
 from tests.unit.sync_worlds import PAIR, Pair
@@ -100,6 +102,51 @@ def test_first_runs_of_many_pairs_at_once_make_one_schema(
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(first_run, range(8))) == [1] * 8
+
+
+# --- reading ahead
+
+
+asked = st.tuples(st.sampled_from(["user", "group"]), st.sampled_from([f"p{n}" for n in range(12)]))
+steps = st.lists(st.tuples(st.sampled_from(["ask", "ask", "walk", "save", "forget"]), asked), max_size=25)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps)
+def test_reading_ahead_gives_what_a_look_at_each_row_gives(place: RunPostgresql, steps: list[Any]) -> None:
+    store = open_postgresql(place, PAIR)
+    store.load([], [])
+    model: dict[tuple[str, str], int] = {}
+    for number, (step, key) in enumerate(steps):
+        row = replace(ROW, type=key[0], primary_id=key[1], secondary_id=f"{key[1]}-s", key=str(number))
+        if step == "save":
+            store.save([row])
+            model[key] = number
+        elif step == "forget":
+            store.forget([row])
+            model.pop(key, None)
+        for name in [f"p{n}" for n in range(12)] if step == "walk" else [key[1]]:
+            found = store.by_primary(key[0], name)
+            expected = model.get((key[0], name))
+            assert (None if found is None else found.key) == (None if expected is None else str(expected))
+    store.close()
+
+
+def test_a_walk_through_all_rows_takes_few_questions(place: RunPostgresql, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_postgresql(place, PAIR)
+    store.load([replace(ROW, primary_id=f"p{n:04d}", secondary_id=f"s{n}") for n in range(5000)], [])
+    questions = 0
+    plainly = store._all
+
+    def counted(query: str, values: Any) -> list[Any]:
+        nonlocal questions
+        questions += 1
+        return plainly(query, values)
+
+    monkeypatch.setattr(store, "_all", counted)
+    assert all(store.by_primary("user", f"p{n:04d}") for n in range(5000))
+    assert questions <= 12
+    store.close()
 
 
 # --- the schema
@@ -205,6 +252,16 @@ def test_a_full_disk_is_said_and_leaves_nothing(postgresql: Postgresql, place: R
         store.save([ROW, replace(ROW, primary_id="p2", secondary_id="s2")])
     assert list(store.rows()) == []
     store.close()
+
+
+def test_nothing_reaches_the_secondary_that_could_not_be_noted(postgresql: Postgresql, place: RunPostgresql) -> None:
+    made = Pair(store=open_postgresql(place, PAIR))
+    made.primary.entities["person"] = {f"p{n}": {"login": f"l{n}", "on": True} for n in range(30)}
+    postgresql.ask(name_of(place), f"ALTER TABLE {SCHEMA}.correlation ADD CHECK (status <> 'PENDING')")
+    with pytest.raises(StoreError, match="a row was refused"):
+        made.run()
+    assert made.secondary.writes == []
+    made.store.close()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from bcp_operator.sync.correlations.sqlite import open_sqlite
 from bcp_operator.sync.correlations.store import Row, RowRefused, StoreError, correlation_id
 
 from tests.unit.stores import Opener
+from tests.unit.sync_worlds import Pair
 
 PAIR, OTHER = "aa" * 32, "bb" * 32
 ROW = Row("user", "p1", "c1", "s1", "ada", "h1", "h2", {"a": ("x", "x"), "b": ("x", None)}, "ACTIVE", 1)
@@ -250,3 +251,20 @@ def test_a_store_of_the_first_schema_is_taken_over(tmp_path: Path) -> None:
     store.withhold("sha256:a", ["f"])
     assert store.withheld("sha256:a", "f")
     store.close()
+
+
+def test_on_a_full_disk_nothing_reaches_the_secondary(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "c.db", PAIR)
+    made = Pair(store=store)
+    made.primary.entities["person"] = {f"p{n:03d}": {"login": f"{n}-" + "l" * 900, "on": True} for n in range(200)}
+    store._db.execute("PRAGMA max_page_count = 20")
+    with pytest.raises(StoreError, match="no space is left"):
+        made.run()
+    known = {row.key for row in store.rows("person", "PENDING")} | {row.key for row in store.rows("person", "ACTIVE")}
+    sent = {body["login"] for body in made.secondary.entities["person"].values()}
+    assert sent <= known
+    store.close()
+    again = Pair(made.primary, made.secondary, open_sqlite(tmp_path / "c.db", PAIR))  # the volume was enlarged
+    assert again.run().total("failed") == 0
+    assert len(made.secondary.entities["person"]) == 200
+    again.store.close()

@@ -7,17 +7,20 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
 from bcp_operator.api.run import ExitCode, RunConfig, RunReport
 
-from .config import PROFILES, ConfigError, prepare, read_config
+from .config import PROFILES, ConfigError, Setup, prepare, read_config
 from .log import set_up
 from .supervisor import supervise, write_termination_message
 
 if TYPE_CHECKING:
     from .correlations.store import Store
+    from .report import Tally
+    from .spool import Spool
 
 EPILOG = """exit codes: 0 done; 2 usage, run.yaml, profile or credentials; 3 done but for some entities, or the
 guard withheld some; 4 held: the writer lease is fenced or taken, or the login URL shows the secondary; 5 failed."""
@@ -43,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     ids = _add(commands, "ids", _ids, "look up which entities belong together")
     ids.add_argument("text", nargs="?", help="an ID of either side, a correlation ID or a key; none = all")
     ids.add_argument("--type", help="only this entity type")
+    _add(commands, "readiness", _readiness, "show who could not log in to the secondary, and what it lacks")
     _add(commands, "diverge", _diverge, "show what was changed in the secondary; writes nothing", ("csv",))
     export = _add(commands, "export", _export, "write all correlations of the pair as JSON lines")
     export.add_argument("file", nargs="?", default="-", help="none, or -: standard output")
@@ -120,17 +124,32 @@ def _unusable(error: ConfigError) -> RunReport:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from .correlations.store import StoreError  # noqa: PLC0415
-    from .run import plan_only  # noqa: PLC0415
     from .show import show_plan  # noqa: PLC0415
 
+    setup = prepare(read_config(options.config), options.profiles)
+    return _consumed(setup, lambda spool, tally: show_plan(spool, tally, options.output))
+
+
+def _readiness(options: argparse.Namespace) -> int:
+    from .readiness import readiness, show  # noqa: PLC0415
+    from .run import scope_of  # noqa: PLC0415
+
+    setup = prepare(read_config(options.config), options.profiles)
+
+    def consume(spool: "Spool", tally: "Tally") -> None:
+        actions = chain(spool.actions(), spool.withheld())
+        show(readiness(scope_of(setup), spool, actions, tally.broken), options.output)
+
+    return _consumed(setup, consume)
+
+
+def _consumed(setup: Setup, consume: "Callable[[Spool, Tally], None]") -> int:
+    """Plan, and hand that on; writes nothing."""
+    from .correlations.store import StoreError  # noqa: PLC0415
+    from .run import plan_only  # noqa: PLC0415
+
     try:
-        report = asyncio.run(
-            plan_only(
-                prepare(read_config(options.config), options.profiles),
-                lambda spool, tally: show_plan(spool, tally, options.output),
-            )
-        )
+        report = asyncio.run(plan_only(setup, consume))
     except StoreError as error:
         print(f"bcp-sync: {error}", file=sys.stderr)
         return ExitCode.FAILED

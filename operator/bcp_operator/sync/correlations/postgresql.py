@@ -5,9 +5,11 @@ and a run whose session breaks has lost the lock, so it ends instead of connecti
 """
 
 import hashlib
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from bcp_operator.api.run import RunPostgresql
 
-from .sql import BUSY_SECONDS, SCHEMA_VERSION, Change, SqlStore, Values
-from .store import RowRefused, StoreError
+from .sql import BATCH, BUSY_SECONDS, SCHEMA_VERSION, Change, SqlStore, Values
+from .store import Row, RowRefused, StoreError
 
 SCHEMA = "bcp_operator"
 CONNECT_SECONDS = 10
@@ -85,11 +87,34 @@ _BY_WORDS = {  # libpq gives no SQLSTATE for a connection that doesn't come abou
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Rows of one type that follow each other, read at one time."""
+
+    type: str
+    first: str  # primary ID that was asked for
+    last: str | None  # up to this one everything is known; None: to the end of the type
+    rows: Mapping[str, Row]
+    size: int  # asked for
+
+    def covers(self, type_name: str, primary_id: str) -> bool:
+        """Whether that row, or that there is none, is known."""
+        return type_name == self.type and self.first <= primary_id and (self.last is None or primary_id <= self.last)
+
+    def leads_to(self, type_name: str, primary_id: str) -> bool:
+        """Whether somebody seems to go through the rows in their order."""
+        return type_name == self.type and self.last is not None and primary_id > self.last
+
+
+_NOTHING_READ = _Window("", "", None, {}, 0)
+
+
 class PostgresqlStore(SqlStore):
     """See store.Store."""
 
     def __init__(self, parameters: dict[str, Any], pair: str, *, read_only: bool = False) -> None:
         super().__init__(pair)
+        self._window, self._changes, self._window_lock = _NOTHING_READ, 0, threading.Lock()
         with _explained():
             self._db = psycopg.connect(**parameters, autocommit=True)
             try:
@@ -97,6 +122,20 @@ class PostgresqlStore(SqlStore):
             except BaseException:
                 self._db.close()
                 raise
+
+    def by_primary(self, type_name: str, primary_id: str) -> Row | None:
+        """The row of an entity of the primary. A plan asks for all in order: then they come many at a time."""
+        with self._window_lock:
+            window, changes = self._window, self._changes
+        if not window.covers(type_name, primary_id):
+            size = min(window.size * 4, BATCH) if window.leads_to(type_name, primary_id) else 1
+            rows = list(self._select("type = ? AND primary_id >= ?", (type_name, primary_id), limit=size))
+            last = rows[-1].primary_id if len(rows) == size else None
+            window = _Window(type_name, primary_id, last, {row.primary_id: row for row in rows}, size)
+            with self._window_lock:
+                if changes == self._changes:
+                    self._window = window
+        return window.rows.get(primary_id)
 
     @property
     def is_empty(self) -> bool:
@@ -117,6 +156,8 @@ class PostgresqlStore(SqlStore):
         # A pipeline: the statements of a transaction take one round trip together.
         with self._lock, _explained(), self._db.transaction(), self._db.pipeline():
             yield lambda statement, values: self._db.execute(_translated(statement), values)
+        with self._window_lock:
+            self._window, self._changes = _NOTHING_READ, self._changes + 1
 
     def _prepare(self, read_only: bool) -> None:
         settings = {
