@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bcp_operator.api.common import System
+from bcp_operator.api.safety import Drain
 from bcp_operator.api.tenant_status import BCPTenantStatus
 
 
@@ -42,7 +43,7 @@ class ApplySync:
 
 @dataclass(frozen=True)
 class StartRun:
-    """Make the Job of a run at once, named after the time at which it was asked for."""
+    """Make the Job of a run outside the schedule, named after its time: enabling, a trigger, or the start of a planned switch."""
 
     at: datetime
 
@@ -82,6 +83,14 @@ class VerifyLogin:
 
 
 @dataclass(frozen=True)
+class AskDrained:
+    """Ask whether those who work in the primary have finished."""
+
+    drain: Drain
+    operation_id: str
+
+
+@dataclass(frozen=True)
 class RestoreRoutes:
     """The tenant goes: send users back to the primary."""
 
@@ -104,6 +113,7 @@ Action = (
     | DeleteRun
     | ApplyRoutes
     | VerifyLogin
+    | AskDrained
     | RestoreRoutes
     | SetFinalizer
 )

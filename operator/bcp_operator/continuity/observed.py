@@ -12,6 +12,8 @@ from bcp_operator.api.run import RunReport
 from bcp_operator.api.tenant import BCPTenantSpec
 from bcp_operator.api.tenant_status import ActiveSystem, BCPTenantStatus
 
+from .health import Track
+
 
 @dataclass(frozen=True)
 class Now:
@@ -146,6 +148,8 @@ class Memory:
     verified: Verified | None = None
     verify_attempts: int = 0
     restore_attempts: int = 0
+    drained: str = ""
+    drain_asked_seconds: float | None = None
     route_errors: Mapping[str, str] = field(default_factory=dict)
     route_retry_seconds: float | None = None
 
@@ -177,4 +181,5 @@ class Observed:
     routes: tuple[RouteView, ...] = ()
     sync: SyncView = SyncView()
     probe: Probe = Probe("Unknown", "not asked")
+    health: Mapping[System, Track] = field(default_factory=dict)
     memory: Memory = Memory()

@@ -10,11 +10,14 @@ from bcp_operator.continuity import actions
 from bcp_operator.continuity.observed import RouteAnswer, Verified
 from bcp_operator.continuity.request import login_url
 from bcp_operator.kube import jobs as manifests
+from bcp_operator.kube.bundles import read_ca
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, PVC, TENANT, Kube, Object
-from bcp_operator.kube.errors import AlreadyExists, Invalid
+from bcp_operator.kube.errors import AlreadyExists, Invalid, KubeError
 from bcp_operator.kube.lease import WriterLease
+from bcp_operator.observe.probes import ask_login
 from bcp_operator.routes.base import Driver, RouteChanged, RouteError, Target
 from bcp_operator.routes.waiting import wait_verified
+from bcp_operator.systems.hosts import HostPolicy
 
 from .cache import Cache
 from .sight import Sight, deleting
@@ -26,6 +29,7 @@ PATIENCE_SECONDS = 2.0
 """How long one VerifyLogin of a switch keeps asking before the world is looked at again."""
 ROUTE_RETRY_SECONDS = 1.0
 REPAIR_RETRY_SECONDS = 30.0
+DRAINED = 200
 NEEDED_SECONDS = 1.0
 """Least time for which the leader Lease must still be held when an effect starts."""
 
@@ -33,10 +37,11 @@ NEEDED_SECONDS = 1.0
 class Actor:
     """Executes actions on behalf of one leader."""
 
-    def __init__(self, kube: Kube, cache: Cache, assert_leader: Callable[[float], None]) -> None:
+    def __init__(self, kube: Kube, cache: Cache, assert_leader: Callable[[float], None], hosts: HostPolicy) -> None:
         self._kube = kube
         self._cache = cache
         self._assert_leader = assert_leader
+        self._hosts = hosts
 
     async def carry_out(self, action: actions.Action, sight: Sight, state: TenantState) -> None:
         """Do it. Raises Conflict or RouteChanged when the world has moved on: observe and plan again."""
@@ -59,8 +64,8 @@ class Actor:
                 await self._kube.delete(JOB, sight.seen.namespace, action.name, uid=action.uid)
             case actions.ApplyRoutes():
                 await self._apply_routes(action, sight, state)
-            case actions.VerifyLogin():
-                await self._verify(action, sight, state)
+            case actions.VerifyLogin() | actions.AskDrained():
+                await self._ask(action, sight, state)
             case actions.RestoreRoutes():
                 await self._restore(sight, state)
             case actions.SetFinalizer():
@@ -95,14 +100,14 @@ class Actor:
     # -- the sync
 
     async def _sync(self, action: actions.ApplySync | actions.StartRun, sight: Sight, state: TenantState) -> None:
-        if sight.wanted is None:
-            return
         try:
-            if isinstance(action, actions.ApplySync):
-                await self._apply_sync(sight.seen.sync.stale, sight.wanted)
-            else:
+            if isinstance(action, actions.StartRun):
                 await self._start_run(action, sight)
+            elif sight.wanted is not None:
+                await self._apply_sync(sight.seen.sync.stale, sight.wanted)
         except Invalid as error:
+            if sight.wanted is None:
+                raise
             state.refused_sync = (sight.wanted.digest, error.message)
 
     async def _apply_sync(self, stale: Iterable[str], wanted: manifests.SyncObjects) -> None:
@@ -132,7 +137,7 @@ class Actor:
         try:
             await self._kube.create(JOB, manifests.job_at(cronjob, sight.seen.name, action.at))
         except AlreadyExists:
-            log.debug("the run at once was made before; its name says so")
+            log.debug("this run was made before; its name says so")
 
     # -- the routes
 
@@ -165,6 +170,26 @@ class Actor:
         state.remember(route_errors=errors, route_retry_seconds=retry)
         if changed is not None:
             raise changed
+
+    async def _ask(self, action: actions.VerifyLogin | actions.AskDrained, sight: Sight, state: TenantState) -> None:
+        """From outside; nothing is changed."""
+        if isinstance(action, actions.VerifyLogin):
+            await self._verify(action, sight, state)
+        else:
+            await self._ask_drained(action, sight, state)
+
+    async def _ask_drained(self, action: actions.AskDrained, sight: Sight, state: TenantState) -> None:
+        state.remember(drain_asked_seconds=now().monotonic_seconds)
+        try:
+            ca_pem = await read_ca(self._kube, sight.seen.namespace, action.drain.ca_ref)
+        except KubeError as error:
+            log.warning("the drain signal can't be asked for: %s", error.message, extra=_where(sight))
+            return
+        answer = await ask_login(action.drain.url, hosts=self._hosts, ca_pem=ca_pem)
+        if answer.status == DRAINED:
+            state.remember(drained=action.operation_id)
+        else:
+            log.info("not drained yet: %s", answer.detail, extra=_where(sight))
 
     async def _verify(self, action: actions.VerifyLogin, sight: Sight, state: TenantState) -> None:
         target = Target(action.target, login_url(sight.seen.spec, action.target))

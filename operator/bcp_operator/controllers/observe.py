@@ -19,6 +19,7 @@ from bcp_operator.routes.base import Driver
 from . import jobs
 from .cache import Cache, CachedReads
 from .claims import Claims
+from .monitor import Monitor
 from .probing import Prober
 from .queue import Key
 from .sight import Sight, Surroundings, Tenant, context, deleting, observed, parse, route_view, writer_view
@@ -37,13 +38,18 @@ class _Pods:
 class Observer:
     """Reads a tenant's world: from the watches for the first look, from the API server before anything is changed."""
 
-    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims) -> None:
+    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims, monitor: Monitor) -> None:
         self._kube = kube
+        self._monitor = monitor
         self._cache = cache
         self._claims = claims
         self._cached = CachedReads(kube, cache)
         self._around = around
         self._prober = Prober(kube, around.hosts)
+
+    def forget(self, key: Key) -> None:
+        """The tenant is gone: nobody asks its systems any more."""
+        self._monitor.forget(key)
 
     async def refresh(self, key: Key) -> None:
         """Read the tenant object itself anew, after somebody else has changed it."""
@@ -96,6 +102,7 @@ class Observer:
             routes=tuple(route_view(r, o) for r, o in zip(tenant.spec.login.routes, routes, strict=True)),
             sync=await self._sync(tenant, state, lease, found_jobs, cronjob=cronjob, wanted=wanted, fresh=fresh),
             probe=probe,
+            health=self._monitor.view(key, tenant.spec, tenant.status) if claims.problem is None else {},
             claims=claims.held,
             claimed=claims.problem,
         )
