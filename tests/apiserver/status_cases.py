@@ -11,7 +11,7 @@ from tests.apiserver.manifests import condition, finished
 
 SYSTEMS = ("Primary", "Secondary")
 SHOWN = ("Primary", "Secondary", "Mixed", "Unknown")
-RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh")
+RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid")
 
 
 def tenant_status_cases() -> list[Case]:
@@ -48,7 +48,7 @@ def _operation(path: str) -> Iterator[Case]:
         yield cases.time(f"{path}.{field}")
     yield cases.text(f"{path}.initiator", 512)
     yield cases.text(f"{path}.reason", 512)
-    yield cases.max_items(f"{path}.override", ["CoolDown"] * 5)
+    yield cases.max_items(f"{path}.override", ["CoolDown"] * (len(RULES) + 1))
     yield cases.max_items(f"{path}.warnings", ["x"] * 9)
     yield replace(cases.text(f"{path}.warnings[]", 256), edits={f"{cases.concrete(path)}.warnings": ["x" * 257]})
     yield cases.enum(f"{path}.override[]", *RULES)
