@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bcp_operator.api.policy import OnMissing
 from bcp_operator.systems.client import ReadOnlyClient
 
 from .choice import EVERYTHING
@@ -109,10 +110,15 @@ def scope_of(setup: Setup) -> Scope:
         setup.secondary,
         config.pair,
         setup.chosen,
-        kept=frozenset(name for name, choice in setup.choices.items() if choice.on_missing == "Keep"),
+        kept=_where_missing(setup, "Keep"),
+        deleted=_where_missing(setup, "Delete"),
         adopts=config.adopt == "ByKey",
         skips_unresolved=config.on_unresolved == "Skip",
     )
+
+
+def _where_missing(setup: Setup, what: OnMissing) -> frozenset[str]:
+    return frozenset(name for name, choice in setup.choices.items() if choice.on_missing == what)
 
 
 def listing_readers(setup: Setup, side: Side) -> dict[str, Reader]:

@@ -22,6 +22,7 @@ from .fence import ApiError, ApiServer, Fence, Held, publish_report
 from .guard import guarded_kind
 from .login import refuse_when_secondary
 from .planning import Clients, decide, listing_readers
+from .readiness import note_readiness
 from .report import Tally
 from .show import summarise
 from .spool import Spool
@@ -43,6 +44,7 @@ _PLANNED: dict[Kind, Action] = {
     "revive": "updated",
     "unchanged": "unchanged",
     "deactivate": "deactivated",
+    "delete": "deleted",
 }
 log = logging.getLogger(__name__)
 
@@ -114,6 +116,7 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
                 await applier.run()
                 finish(decision, scope, store, this.tally)
                 note_alone(scope, spool, store, this.tally)
+                note_readiness(scope, spool, this.tally)
                 log.info("done", extra={"reads": primary.requests, "writes": secondary.writes})
     return this.report()
 

@@ -188,7 +188,9 @@ class Spool:
 
     def due_to_absence(self, type_name: str) -> Iterator[Action]:
         """What is to be done with a correlated entity because a listing lacks it, removals first."""
-        where = "type = ? AND (kind = 'deactivate' OR (kind = 'create' AND json_extract(rest, '$[3]') <> ''))"
+        where = (
+            "type = ? AND (kind IN ('deactivate', 'delete') OR (kind = 'create' AND json_extract(rest, '$[3]') <> ''))"
+        )
         return self._actions(where, "kind DESC, id", (type_name,))
 
     def drop(self, type_name: str) -> None:
