@@ -99,11 +99,13 @@ class SyncView:
     """What exists of the sync. `stale` names the objects that differ from what the tenant and its policy ask for.
 
     `cronjob`: there is one that may start runs; `cronjob_ending`: there is one that is being deleted, which may take
-    its time, and whose Jobs would go with it.
+    its time, and whose Jobs would go with it. `retimed`: it is to start runs at other times, and has to be made anew for
+    that.
     """
 
     cronjob: bool = False
     cronjob_ending: bool = False
+    retimed: bool = False
     stale: tuple[str, ...] = ()
     runs: tuple[RunView, ...] = ()
     terminated_writers: frozenset[str] = frozenset()

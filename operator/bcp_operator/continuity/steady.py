@@ -1,5 +1,7 @@
 """Between switches: keep the settled side, never change it."""
 
+from datetime import datetime
+
 from bcp_operator.api.common import System
 
 from . import fence, runs
@@ -145,8 +147,14 @@ def _sync(seen: Observed, now: Now, side: System) -> tuple[Action, ...]:
     if enabled_at is None:
         recorded = seen.status.sync.enabled_at if seen.status.sync else None
         return (MarkEnabled(recorded or now.wall.replace(microsecond=0)),)
-    if side == "Secondary" or seen.lease.fenced or seen.sync.cronjob_ending:
-        return ()
+    stopped = side == "Secondary" or seen.lease.fenced or seen.sync.cronjob_ending
+    return () if stopped else _runs(seen, now, enabled_at)
+
+
+def _runs(seen: Observed, now: Now, enabled_at: datetime) -> tuple[Action, ...]:
+    """What starts runs: the CronJob by its schedule, this process at once."""
+    if seen.sync.retimed and seen.sync.cronjob:
+        return (DeleteCronJob(),)
     apply: tuple[Action, ...] = (ApplySync(enabled_at),) if seen.sync.stale else ()
-    due = runs.first_run_due(seen, now)
+    due = runs.first_run_due(seen, now) or runs.trigger_due(seen)
     return (*apply, StartRun(due)) if due else apply
