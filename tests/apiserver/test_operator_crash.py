@@ -1,4 +1,4 @@
-"""kill -9 of the leader before every single write of a failover, on the real API server: the other ends it all the same."""
+"""kill -9 of the leader before every single write of a switch, on the real API server: the other ends it all the same."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tests.cluster.access import Cluster
 
 pytestmark = pytest.mark.cluster
 
+SAFETY = {"rules": {"CoolDown": "Warn", "TargetHealthy": "Warn"}}
+"""A machine that is busy with starting replicas may answer a probe too late: that is not what is looked at here."""
 CONDITIONS = ("Ready", "Stalled", "Reconciling", "SyncFenced", "LoginRouted", "LoginVerified", "IntentConflict")
 MOST = 12
 """Tenants that die in the middle; more than there are writes in a switch."""
@@ -128,16 +130,16 @@ def switch(tenants: Tenants, name: str, way: str) -> None:
     until(lambda: way == "out" or planned(tenants, name), 30, f"{name}'s sync")
 
 
-def test_killed_before_every_write_of_a_failover_the_end_is_the_same(
+def test_killed_before_every_write_of_a_switch_and_back_the_end_is_the_same(
     replicas: Replicas, trap: Trapdoor, admin: Api, namespace: str, gateway: Gateway
 ) -> None:
     tenants = Tenants(admin, namespace, gateway)
     undisturbed, *victims = (f"t{number}" for number in range(MOST + 1))
     for name in (undisturbed, *victims):
-        tenants.create(name, sync={"enabled": True})
+        tenants.create(name, sync={"enabled": True}, safety=SAFETY)
     for name in (undisturbed, *victims):
         until(partial(planned, tenants, name), 60, f"{name}'s sync")
-    for way in ("out",):
+    for way in ("out", "back"):
         trap.count()
         switch(tenants, undisturbed, way)
         wanted, points = outcome(tenants, gateway, undisturbed), len(trap.writes)
@@ -152,7 +154,11 @@ def test_killed_before_every_write_of_a_failover_the_end_is_the_same(
             replicas.succeed()
             with suppress(AssertionError):
                 until(partial(ends_as, wanted, tenants, gateway, name), 40)
-            assert outcome(tenants, gateway, name) == wanted, (number, trap.writes, replicas.leader.log[-3000:])
+            assert outcome(tenants, gateway, name) == wanted, (
+                number,
+                trap.writes,
+                tenants.status(name).get("lastOperation"),
+            )
 
 
 def ends_as(wanted: dict[str, Any], tenants: Tenants, gateway: Gateway, name: str) -> bool:
