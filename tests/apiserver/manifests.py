@@ -44,13 +44,13 @@ def _system(side: str) -> Object:
         "insecure": False,
         "caRef": {"kind": "ConfigMap", "name": f"ca-{side}", "key": "ca.crt"},
         "credentialsSecretRef": {"name": f"acme-{side}"},
-        "loginURL": f"https://{side}.example/login?tenant=acme",
+        "loginURL": f"https://{side}.example/login",
         "health": {"path": "/health", "expectStatus": 200},
     }
 
 
 def tenant(name: str) -> Object:
-    """A BCPTenant with every field of its spec, an Ingress route first and a DNS route second."""
+    """A BCPTenant with every field of its spec, an Ingress route, a DNS route and an HTTPRoute, in this order."""
     return {
         "apiVersion": "bcp-operator.io/v1alpha1",
         "kind": "BCPTenant",
@@ -62,6 +62,7 @@ def tenant(name: str) -> Object:
                 "enabled": True,
                 "policyRef": {"name": "nightly"},
                 "timeZone": "Europe/Berlin",
+                "approve": "sha256:" + "0123456789abcdef" * 4,
                 "store": {"sqlite": {"size": "1Gi", "storageClassName": "fast"}},
             },
             "login": {
@@ -85,6 +86,14 @@ def tenant(name: str) -> Object:
                             "zone": "acme.example",
                             "tsigSecretRef": {"name": "tsig"},
                             "ttlSeconds": 30,
+                        },
+                    },
+                    {
+                        "name": "gw",
+                        "httpRoute": {
+                            "name": "acme-login",
+                            "parentRefs": [{"name": "edge", "namespace": "infra", "sectionName": "https"}],
+                            "statusCode": 302,
                         },
                     },
                 ],
@@ -124,6 +133,9 @@ def policy(name: str) -> Object:
             "entities": [{"type": "user"}, {"type": "group"}],
             "schedule": {"cron": "0 2 * * *", "timeZone": "Europe/Berlin"},
             "suspend": False,
+            "guard": {"maxRemovals": 50, "maxRemovalPercent": 5, "maxUpdatePercent": 50, "maxCreatePercent": 100},
+            "approval": "OnGuard",
+            "dryRun": False,
             "limits": {"requestsPerSecond": 10, "concurrency": 4, "timeout": "2h"},
             "job": {
                 "resources": {"requests": {"cpu": "100m"}, "limits": {"memory": "512Mi"}},
@@ -206,6 +218,7 @@ def tenant_status() -> Object:
                 "startTime": "2026-11-24T09:00:00Z",
                 "seconds": 1.5,
                 "counts": {"created": 3},
+                "withheldHash": "sha256:" + "0123456789abcdef" * 4,
                 "message": "done",
             },
             "nextSyncTime": "2026-11-25T09:00:00Z",

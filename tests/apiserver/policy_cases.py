@@ -14,7 +14,7 @@ DEFAULT_ONLY = "needs mode: Custom; mode: Default copies everything the profile 
 
 def policy_cases() -> list[Case]:
     """All of them."""
-    return [*cases.required("", "spec"), *_selection(), *_schedule(), *_job()]
+    return [*cases.required("", "spec"), *_selection(), *_schedule(), *_guard(), *_job()]
 
 
 def _selection() -> Iterator[Case]:
@@ -54,6 +54,17 @@ def _schedule() -> Iterator[Case]:
         {"spec.schedule.cron": "0 24 * * *"},
     )
     yield from time_zone("spec.schedule.timeZone")
+
+
+def _guard() -> Iterator[Case]:
+    for field, most in (
+        ("maxRemovals", 1000000),
+        ("maxRemovalPercent", 100),
+        ("maxUpdatePercent", 100),
+        ("maxCreatePercent", 10000),
+    ):
+        yield from cases.bounds(f"spec.guard.{field}", 0, most)
+    yield cases.enum("spec.approval", "OnGuard", "Always", "Never")
 
 
 def _job() -> Iterator[Case]:

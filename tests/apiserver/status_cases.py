@@ -65,9 +65,10 @@ def _sync() -> Iterator[Case]:
     yield cases.text(f"{path}.heldBy", 253)
     yield from cases.required(run, "name", "result")
     yield cases.text(f"{run}.name", 253)
-    yield cases.enum(f"{run}.result", "Succeeded", "Failed", "Held", "Partial", "Unknown", "Running")
+    yield cases.enum(f"{run}.result", "Succeeded", "Failed", "Held", "Partial", "Planned", "Unknown", "Running")
     yield cases.time(f"{run}.startTime")
     yield cases.max_entries(f"{run}.counts", {f"c{i}": 1 for i in range(17)})
+    yield cases.text(f"{run}.withheldHash", 71)
     yield cases.text(f"{run}.message", 1024)
 
 

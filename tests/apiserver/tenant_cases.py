@@ -10,9 +10,11 @@ from tests.apiserver.cases import LATER, Case, rule
 from tests.apiserver.manifests import DROP, tenant
 
 DNS = "spec.login.routes[1].rfc2136"
+GATEWAY = "spec.login.routes[2].httpRoute"
 ROUTES = tenant("example")["spec"]["login"]["routes"]
 HTTPS = "use https, or set insecure: true beside it (the host must then also be on the chart's insecureHosts)"
 IDENTITY = "is immutable, because the correlations are kept under it: create another BCPTenant for another system"
+APPROVE = "copy the whole hash from status.sync.lastRun.withheldHash: sha256: and 64 hexadecimal digits"
 STORE = "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store"
 ADOPTED = {"spec.login.routes[0].ingress.mode": "Adopted"}
 ONE_SWITCH = {"spec.failover.activeSystem": "Secondary"}
@@ -61,7 +63,7 @@ def _across_systems() -> Iterator[Case]:
     yield rule(
         "spec.secondary.loginURL",
         "must differ from the primary's loginURL: otherwise nobody can tell which system is active",
-        {"spec.secondary.loginURL": "https://primary.example/login?tenant=acme"},
+        {"spec.secondary.loginURL": "https://primary.example/login"},
     )
     yield rule(
         "spec.login.url",
@@ -82,6 +84,11 @@ def _across_systems() -> Iterator[Case]:
         "spec.login.routes",
         "DNS can't change scheme or port: with an rfc2136 route both loginURLs need https and the port of login.url",
         {"spec.secondary.loginURL": "https://secondary.example:8443/login"},
+    )
+    yield rule(
+        "spec.login.routes",
+        "an HTTPRoute can't set a query: with an httpRoute route both loginURLs have to be without one",
+        {"spec.secondary.loginURL": "https://secondary.example/login?tenant=acme"},
     )
 
 
@@ -119,6 +126,8 @@ def _system(path: str) -> Iterator[Case]:
 def _sync() -> Iterator[Case]:
     yield from cases.reference("spec.sync.policyRef")
     yield from time_zone("spec.sync.timeZone")
+    yield cases.max_length("spec.sync.approve", 71, "sha256:" + "a" * 65)
+    yield rule("spec.sync.approve", APPROVE, {"spec.sync.approve": "sha256:" + "A" * 64})
     yield rule("spec.sync.store", STORE, {"spec.sync.store.sqlite.size": "2Gi"}, stored={})
     yield cases.pattern("spec.sync.store.sqlite.size", "0Gi")
     yield cases.max_length("spec.sync.store.sqlite.size", 12, "1" * 11 + "Gi")
@@ -156,6 +165,11 @@ def _routes() -> Iterator[Case]:
     )
     yield rule(
         routes,
+        "two routes name the same HTTPRoute: keep one of them",
+        {routes: [ROUTES[2], {"name": "again", "httpRoute": ROUTES[2]["httpRoute"]}]},
+    )
+    yield rule(
+        routes,
         "two routes write the same record (same server and zone): keep one of them",
         {routes: [ROUTES[1], {"name": "again", "rfc2136": ROUTES[1]["rfc2136"]}]},
     )
@@ -167,7 +181,9 @@ def _routes() -> Iterator[Case]:
     )
     yield from cases.required(f"{routes}[]", "name")
     yield rule(
-        f"{routes}[]", "set exactly one driver in each route: ingress or rfc2136", {f"{routes}[0].ingress": DROP}
+        f"{routes}[]",
+        "set exactly one driver in each route: ingress, httpRoute or rfc2136",
+        {f"{routes}[0].ingress": DROP},
     )
     yield from cases.name(f"{routes}[].name")
     yield from cases.required(ingress, "name")
@@ -185,6 +201,7 @@ def _routes() -> Iterator[Case]:
     for field in ("name", "className", "tlsSecretName"):
         yield from cases.name(f"{ingress}.{field}")
     yield from _dns(f"{routes}[].rfc2136")
+    yield from _gateway(f"{routes}[].httpRoute")
 
 
 def _dns(path: str) -> Iterator[Case]:
@@ -193,6 +210,19 @@ def _dns(path: str) -> Iterator[Case]:
     yield cases.max_length(f"{path}.zone", 253, ".".join(["a" * 63] * 3) + "." + "a" * 62, f"{DNS}.zone")
     yield from cases.reference(f"{path}.tsigSecretRef", f"{DNS}.tsigSecretRef")
     yield from cases.bounds(f"{path}.ttlSeconds", 1, 86400, f"{DNS}.ttlSeconds")
+
+
+def _gateway(path: str) -> Iterator[Case]:
+    yield from cases.required(path, "name", "parentRefs", at=GATEWAY)
+    yield from cases.name(f"{path}.name", f"{GATEWAY}.name")
+    refs, ref = f"{GATEWAY}.parentRefs", f"{GATEWAY}.parentRefs[0]"
+    too_many = [{"name": f"g{i}"} for i in range(9)]
+    yield replace(cases.min_items(f"{path}.parentRefs"), edits={refs: []}, at=refs)
+    yield replace(cases.max_items(f"{path}.parentRefs", too_many), edits={refs: too_many}, at=refs)
+    yield from cases.required(f"{path}.parentRefs[]", "name", at=ref)
+    for field in ("name", "namespace", "sectionName"):
+        yield from cases.name(f"{path}.parentRefs[].{field}", f"{ref}.{field}")
+    yield cases.enum(f"{path}.statusCode", "302", "303", "307", at=f"{GATEWAY}.statusCode", bad=301)
 
 
 def _failover() -> Iterator[Case]:

@@ -40,6 +40,7 @@ CHANGES: dict[str, tuple[Object, frozenset[str]]] = {
         SETUP,
     ),
     "sync": ({"spec": {"sync": {"enabled": False}}}, SYNC),
+    "sync.approve": ({"spec": {"sync": {"approve": "sha256:" + "0" * 64}}}, SYNC),
     "sync.policyRef": ({"spec": {"sync": {"policyRef": {"name": "other"}}}}, SYNC),
     "failover.activeSystem": ({"spec": {"failover": {"activeSystem": "Secondary"}}}, FAILOVER),
     "failover.reason": ({"spec": {"failover": {"reason": "drill"}}}, FAILOVER),

@@ -49,6 +49,7 @@ def test_there_are_examples_of_every_kind_and_driver() -> None:
         "kind: BCPTenant",
         "kind: SyncPolicy",
         "rfc2136:",
+        "httpRoute:",
         "mode: Adopted",
         "mode: Custom",
         "cron:",

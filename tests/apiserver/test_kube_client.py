@@ -53,6 +53,7 @@ async def test_list_pages(ours: Kube, namespace: str, monkeypatch: pytest.Monkey
 
 async def test_discover_knows_what_is_not_there(ours: Kube) -> None:
     assert await ours.discover([INGRESS, GATEWAY_OF_NOBODY]) == {INGRESS}
+    assert await ours.get(GATEWAY_OF_NOBODY, "default", "thing") is None
     with pytest.raises(NotFound):
         await ours.list(GATEWAY_OF_NOBODY, "default")
 

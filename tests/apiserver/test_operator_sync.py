@@ -152,6 +152,33 @@ def test_a_failed_run_and_one_without_a_report_are_said_as_they_are(tenants: Ten
     assert (run["result"], run["message"]) == ("Unknown", "it ended without a report (exit code 2)")
 
 
+def test_what_was_withheld_shows_with_its_command_and_the_approval_reaches_the_run(tenants: Tenants) -> None:
+    tenants.create("kept", sync={"enabled": True})
+    sync = SyncOf(tenants, "kept")
+    first = until(sync.jobs, 20, "the run at once")[0]["metadata"]["name"]
+    digest = "sha256:" + "5" * 64
+    withheld = report("Partial", counts={"created": 3, "withheld": 24}, withheldHash=digest, message="24 withheld")
+    sync.end(first, withheld, exit_code=3)
+    run = until(lambda: _ended(tenants, "kept"), 30, "the run")
+    assert (run["result"], run["withheldHash"], run["counts"]["withheld"]) == ("Partial", digest, 24)
+    guarded = tenants.condition("kept", "SyncGuarded")
+    assert (guarded["status"], guarded["reason"]) == ("True", "GuardTripped")
+    assert tenants.condition("kept", "Ready")["status"] == "True"
+    events = f"/apis/events.k8s.io/v1/namespaces/{tenants.namespace}/events"
+
+    def tripped() -> list[Object]:
+        found = tenants.api.get(events).body["items"]
+        return [e for e in found if e["reason"] == "GuardTripped" and e["regarding"]["name"] == "kept"]
+
+    note = until(tripped, 20, "the event")[0]["note"]
+    assert f'bcptenant kept --type merge -p \'{{"spec":{{"sync":{{"approve":"{digest}"}}}}}}\'' in note
+
+    tenants.patch("kept", {"sync": {"approve": digest}})
+    until(lambda: tenants.condition("kept", "SyncGuarded")["reason"] == "Approved", 20, "the approval")
+    run_yaml = f"/api/v1/namespaces/{tenants.namespace}/configmaps/kept-sync"
+    until(lambda: f"approve: {digest}" in tenants.api.get(run_yaml).body["data"]["run.yaml"], 20, "run.yaml")
+
+
 def test_a_policy_sets_the_schedule_counts_its_tenants_and_may_be_missing(tenants: Tenants, admin: Api) -> None:
     policies = collection(tenants.namespace, "syncpolicies")
     tenants.create("ruled", sync={"enabled": True, "policyRef": {"name": "nightly"}})

@@ -26,6 +26,8 @@ PLURALS = {
     "Job": ("batch/v1", "jobs"),
     "Lease": ("coordination.k8s.io/v1", "leases"),
     "Ingress": ("networking.k8s.io/v1", "ingresses"),
+    "HTTPRoute": ("gateway.networking.k8s.io/v1", "httproutes"),
+    "Gateway": ("gateway.networking.k8s.io/v1", "gateways"),
     "Deployment": ("apps/v1", "deployments"),
     "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices"),
     "Role": ("rbac.authorization.k8s.io/v1", "roles"),

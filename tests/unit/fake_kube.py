@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bcp_operator.api.common import FIELD_MANAGER
-from bcp_operator.kube.client import CRONJOB, INGRESS, JOB, POD, POLICY, PVC, TENANT, Kind, Kube, Object
+from bcp_operator.kube.client import CRONJOB, HTTPROUTE, INGRESS, JOB, POD, POLICY, PVC, TENANT, Kind, Kube, Object
 from bcp_operator.kube.errors import AlreadyExists, Conflict, FieldConflict, Invalid, NotFound
 
 Path = tuple[str, ...]
 Key = tuple[Kind, str, str]
 Manager = tuple[str, str, str]  # name, operation, subresource
 
-WITH_STATUS = frozenset({TENANT, POLICY, CRONJOB, JOB, POD, PVC, INGRESS})
-WITH_GENERATION = frozenset({TENANT, POLICY, CRONJOB, JOB, INGRESS})
+WITH_STATUS = frozenset({TENANT, POLICY, CRONJOB, JOB, POD, PVC, INGRESS, HTTPROUTE})
+WITH_GENERATION = frozenset({TENANT, POLICY, CRONJOB, JOB, INGRESS, HTTPROUTE})
 SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
@@ -55,7 +55,10 @@ class FakeKube(Kube):
     # -- reading
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        self._enter("get", kind, namespace, name)
+        try:
+            self._enter("get", kind, namespace, name)
+        except NotFound:
+            return None  # a kind that is not served looks like an object that is not there
         found = self.world.objects.get((kind, namespace, name))
         return None if found is None else self._out((kind, namespace, name))
 
@@ -186,7 +189,7 @@ class FakeKube(Kube):
     # -- the inside
 
     def _enter(self, verb: str, kind: Kind, namespace: str, name: str | None) -> Key:
-        for part in (namespace, name):
+        for part in (namespace, name) if kind.namespaced else (name,):
             if part is not None and _NAME.fullmatch(part) is None:
                 raise Invalid("InvalidName", f"{part!r} is not a name of a Kubernetes object")
         if kind in self.world.absent:

@@ -14,8 +14,9 @@ from bcp_operator.continuity.observed import Now
 from bcp_operator.controllers import act, observe
 from bcp_operator.controllers.act import Actor
 from bcp_operator.controllers.cache import Cache
-from bcp_operator.controllers.observe import Observer, Surroundings
+from bcp_operator.controllers.observe import Observer
 from bcp_operator.controllers.queue import Key
+from bcp_operator.controllers.sight import Surroundings
 from bcp_operator.controllers.tenants import TenantReconciler
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, INGRESS, JOB, LEASE, POD, PVC, TENANT, Kind, Kube, Object
 from bcp_operator.kube.events import Events

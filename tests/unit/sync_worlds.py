@@ -20,6 +20,7 @@ from bcp_operator.sync.read import Reader
 from bcp_operator.sync.report import Tally
 from bcp_operator.sync.run import make_plan, read_both
 from bcp_operator.sync.spool import Spool
+from bcp_operator.sync.withhold import finish, withhold
 from bcp_operator.systems.catalog import parse
 from bcp_operator.systems.client import Page, Written
 from bcp_operator.systems.errors import CallFailed
@@ -139,6 +140,7 @@ class Pair:
     profile: Profile = field(default_factory=profile)
     chosen: frozenset[str] = frozenset({"person", "team"})
     concurrency: int = 4
+    policy: dict[str, Any] = field(default_factory=lambda: {"approval": "Never"})  # worlds are small: the guard is off
 
     def setup(self) -> Setup:
         """What the engine is told."""
@@ -150,6 +152,7 @@ class Pair:
                 "primary": system,
                 "secondary": system,
                 "store": {"sqlite": {"path": ":memory:"}},
+                **self.policy,
             }
         )
         return Setup(config, self.profile, self.profile, {}, {}, self.chosen)
@@ -158,7 +161,8 @@ class Pair:
         """What a run would do."""
         spool, tally = Spool(), Tally()
         asyncio.run(read_both(self.setup(), self.primary, self.secondary, spool, tally))  # type: ignore[arg-type]
-        make_plan(self.setup(), self.store, spool, tally)
+        scope = make_plan(self.setup(), self.store, spool, tally)
+        withhold(self.setup().config, scope, spool, self.store, tally, keep=False)
         actions = list(spool.actions())
         spool.close()
         return actions, tally
@@ -172,6 +176,7 @@ class Pair:
         try:
             await read_both(setup, self.primary, self.secondary, spool, tally)  # type: ignore[arg-type]
             scope = make_plan(setup, self.store, spool, tally)
+            decision = withhold(setup.config, scope, spool, self.store, tally, keep=True)
             readers = {name: Reader(kind, kind, kind) for name, kind in self.profile.types.items()}
             applier = Applier(
                 scope,
@@ -183,6 +188,7 @@ class Pair:
                 concurrency=self.concurrency,
             )
             await applier.run()
+            finish(decision, scope, self.store, tally)
         finally:
             spool.close()
         return tally

@@ -76,7 +76,23 @@ def test_cluster_scoped_parts_can_be_left_to_an_administrator() -> None:
 
 
 def test_nobody_is_bound_to_the_roles_for_people() -> None:
-    assert not [document for document in render() if document["kind"] == "ClusterRoleBinding"]
+    bindings = [document for document in render() if document["kind"] == "ClusterRoleBinding"]
+    assert [(b["roleRef"]["name"], [s["kind"] for s in b["subjects"]]) for b in bindings] == [
+        (f"{RELEASE}-gateways", ["ServiceAccount"])
+    ]
+
+
+def test_the_gateway_api_can_be_left_alone() -> None:
+    def groups(values: dict[str, Any]) -> set[str]:
+        roles = [
+            d for d in render(values) if d["kind"] in {"Role", "ClusterRole"} and d["metadata"]["name"] != "bcp-runbook"
+        ]
+        return {group for role in roles for rule in role["rules"] for group in rule["apiGroups"]}
+
+    assert "gateway.networking.k8s.io" in groups({})
+    assert env(render())["GATEWAY_API"] == "true"
+    assert "gateway.networking.k8s.io" not in groups({"gatewayAPI": False})
+    assert env(render({"gatewayAPI": False}))["GATEWAY_API"] == "false"
 
 
 def test_two_replicas_that_one_disruption_leaves_one_of() -> None:

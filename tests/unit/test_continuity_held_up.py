@@ -22,3 +22,18 @@ def test_a_login_url_that_keeps_its_old_answer_shows_as_step_verify() -> None:
     assert plan.status.operation is not None
     assert plan.status.operation.step == "Verify"
     assert [type(action) for action in world.step().actions] == [VerifyLogin]
+
+
+def test_a_kind_that_the_cluster_does_not_serve_is_told_from_an_unreadable_route() -> None:
+    world = sim.settled()
+    first, second = world.seen.routes
+    told = {True: "RouteKindMissing", False: "RouteUnreadable"}
+    for unserved, reason in told.items():
+        unreadable = replace(first, shows="Unknown", exists=False, current=False, error="why", unserved=unserved)
+        world.seen = replace(world.seen, routes=(unreadable, second))
+        world.step()
+        stalled = next(c for c in world.seen.status.conditions if c.type == "Stalled")
+        assert (stalled.status, stalled.reason, stalled.message) == ("True", reason, "route a: why")
+    world.seen = replace(world.seen, routes=(first, second))
+    world.settle()
+    assert world.phase() == "Primary"

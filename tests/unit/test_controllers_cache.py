@@ -47,6 +47,6 @@ def test_what_comes_and_goes_leaves_nothing_behind() -> None:
         watches.take(TENANT, "DELETED", tenant(f"t{number}", f"u{number}"))
         watches.take(INGRESS, "DELETED", ingress(f"t{number}-login"))
         watches.take(INGRESS, "DELETED", ingress(f"other{number}"))
-    assert not watches._ingresses
+    assert not watches._routes
     assert not cache._by_tenant
     assert not any(cache._objects.values())

@@ -37,7 +37,8 @@ def test_the_environment_is_enough_and_flags_win() -> None:
         ({"POD_NAMESPACE": ""}, "POD_NAMESPACE"),
         ({"BCP_SYNC_IMAGE": ""}, "BCP_SYNC_IMAGE"),
         ({"BCP_SYNC_IMAGE_PULL_POLICY": "Sometimes"}, "IfNotPresent"),
-        ({"REQUESTER_STAMPED": "perhaps"}, "true or false"),
+        ({"REQUESTER_STAMPED": "perhaps"}, "--requester-stamped is 'perhaps': use true or false"),
+        ({"GATEWAY_API": "perhaps"}, "--gateway-api is 'perhaps': use true or false"),
     ],
 )
 def test_a_bad_setting_is_refused_by_name(change: dict[str, str], word: str) -> None:

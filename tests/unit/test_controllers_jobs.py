@@ -60,7 +60,14 @@ def test_a_pod_may_say_anything() -> None:
 
 @pytest.mark.parametrize(
     "part",
-    ['"seconds":NaN', '"seconds":1e999', '"seconds":-1', f'"counts":{{"created":{10**30}}}', '"counts":{"failed":-1}'],
+    [
+        '"seconds":NaN',
+        '"seconds":1e999',
+        '"seconds":-1',
+        f'"counts":{{"created":{10**30}}}',
+        '"counts":{"failed":-1}',
+        '"withheldHash":"sha256:$(id)"',
+    ],
 )
 def test_what_no_status_can_hold_is_no_report(part: str) -> None:
     text = f'{{"result":"Succeeded","startTime":"{TIME.format(1)}","seconds":1,{part}}}'

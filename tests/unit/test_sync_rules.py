@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from bcp_operator.sync.apply import MAX_FAILURES_IN_A_ROW, SecondaryDown
 from bcp_operator.sync.correlations.store import StoreError, correlation_id
-from bcp_operator.sync.references import dependents, type_order
+from bcp_operator.sync.references import Target, dependents, rewrite_references, type_order
 from bcp_operator.systems.client import Page
 from bcp_operator.systems.errors import CallFailed
 
@@ -343,6 +344,38 @@ def test_text_that_is_no_text_is_carried_across_all_the_same() -> None:
     assert made.run().total("created") == 2
     assert made.twin("person", "a")["title"] == "half \ud800 a pair"
     assert made.run().total("unchanged") == 2
+
+
+@pytest.mark.parametrize("half", ["login", "id"])
+def test_a_name_that_is_no_text_drops_neither_itself_nor_its_type(half: str) -> None:
+    made = pair(a={}, b={})
+    own = "half \ud800" if half == "id" else "c"
+    made.primary.entities["person"][own] = {"login": "half \ud800 a pair", "on": True, "boss": {"id": own}}
+    tally = made.run()
+    assert (tally.total("created"), tally.broken, tally.unresolved) == (3, {}, [])
+    third = next(body for body in made.secondary.entities["person"].values() if "half" in body["login"])
+    assert third["login"] == "half \ud800 a pair"
+    assert made.secondary.entities["person"][third["boss"]["id"]] is third
+    assert made.run().total("unchanged") == 3
+    del made.primary.entities["person"][own]
+    tally = made.run()
+    assert tally.total("deactivated") == 1
+    made.secondary.fail = fail_all
+    made.primary.entities["person"][own] = {"login": "half \ud800 a pair", "on": True}
+    assert b"half" in made.run().report("Partial", datetime.now(UTC), 0).model_dump_json().encode()
+
+
+def fail_all(*_: Any) -> None:
+    raise CallFailed("Refused", "HTTP 400")
+
+
+@pytest.mark.parametrize(
+    ("secondary_id", "wanted"), [("17", 17), ("\u00b2", "\u00b2"), ("007", "007"), ("9" * 5000, "9" * 5000)]
+)
+def test_whole_numbers_stay_numbers_where_they_can(secondary_id: str, wanted: object) -> None:
+    person = profile().types["person"]
+    found = rewrite_references(person, {"boss": {"id": 5}}, lambda _types, _id: Target(secondary_id))
+    assert found.content == {"boss": {"id": wanted}}
 
 
 def test_the_order_of_types() -> None:

@@ -172,3 +172,54 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
         store.save([replace(ROW, primary_id=f"p{n}", secondary_id=f"s{n}", key="k" * 999) for n in range(100)])
     assert list(store.rows()) == []
     store.close()
+
+
+def test_approvals_are_kept_apart_per_pair_and_used_up_once(opener: Opener) -> None:
+    store = opener(PAIR)
+    store.withhold("sha256:a", ["f1", "f2"])
+    assert store.withheld("sha256:a")
+    assert (store.withheld("sha256:a", "f2"), store.withheld("sha256:a", "f3")) == (True, False)
+    assert not store.approval_used("sha256:a")
+    assert not opener(OTHER).withheld("sha256:a")
+    store = opener(PAIR)
+    store.use_approval("sha256:a")
+    assert store.approval_used("sha256:a")
+    assert not store.withheld("sha256:a")
+    store.use_approval("sha256:a")
+    assert opener(PAIR).approval_used("sha256:a")
+    assert not opener(OTHER).approval_used("sha256:a")
+
+
+def test_the_last_few_withheld_sets_stay_and_one_that_returns_is_the_newest(opener: Opener) -> None:
+    store = opener(PAIR)
+    store.use_approval("sha256:used")
+    for name in ("a", "b", "c", "a", "d", "e", "f"):
+        store.withhold(f"sha256:{name}", [name])
+    assert [name for name in "abcdef" if store.withheld(f"sha256:{name}")] == ["a", "c", "d", "e", "f"]
+    assert store.approval_used("sha256:used")  # whatever its age
+
+
+def test_types_that_were_copied_once_are_remembered(opener: Opener) -> None:
+    opener(PAIR).set_copied(["user"])
+    store = opener(PAIR)
+    store.set_copied(["user", "group"])
+    assert [store.copied(name) for name in ("user", "group", "team")] == [True, True, False]
+    assert not opener(OTHER).copied("user")
+
+
+def test_a_store_of_the_first_schema_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    store = open_sqlite(path, PAIR)
+    store.save([ROW])
+    store.close()
+    db = sqlite3.connect(path)
+    db.executescript("DROP TABLE copied; DROP TABLE withheld; DROP TABLE approval; PRAGMA user_version = 1;")
+    db.close()
+    reading = open_sqlite(path, PAIR, read_only=True)
+    assert (reading.copied("user"), reading.withheld("sha256:a"), reading.approval_used("sha256:a")) == (False,) * 3
+    reading.close()
+    store = open_sqlite(path, PAIR)
+    assert store.by_primary("user", "p1") == ROW
+    store.withhold("sha256:a", ["f"])
+    assert store.withheld("sha256:a", "f")
+    store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ from bcp_operator.systems.client import ReadOnlyClient, WritableClient
 from bcp_operator.systems.errors import CallFailed
 from bcp_operator.systems.pace import Pace, retry_delay_seconds
 from bcp_operator.systems.transport import open_client
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.http_server import Fake, Hang, Reset, Seen, serve
 
@@ -303,8 +306,47 @@ def test_how_long_to_wait() -> None:
     assert retry_delay_seconds(1, {"retry-after": "7"}, 0) == 7
     assert retry_delay_seconds(1, {"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, 50) == 10
     assert retry_delay_seconds(1, {"retry-after": "soon"}, 0) <= 0.2
+    assert retry_delay_seconds(1, {"retry-after": "\u00b2"}, 0) <= 0.2  # a digit to isdigit(), not to float()
     assert all(retry_delay_seconds(n, None, 0) <= 10 for n in range(1, 20))
     assert pace_module.MAX_ATTEMPTS == 6
+
+
+@given(st.text(max_size=40), st.floats(0, 4e9))
+def test_no_retry_after_stops_a_run(told: str, now: float) -> None:
+    assert 0 <= retry_delay_seconds(1, {"retry-after": told}, now) < math.inf
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+async def test_an_id_that_would_be_another_address_is_refused(name: str) -> None:
+    async with connected(lambda _: (200, {"data": {"id": name}}, {})) as (client, fake):
+        for call in (
+            client.update("item", name, desired={}, changes={"a": 1}, current={}, correlation_id="c"),
+            client.deactivate("item", name),
+            client.read("item", name),
+        ):
+            with pytest.raises(CallFailed, match=r"Refused: .*part of an address"):
+                await call
+        assert fake.seen == []
+        await client.read("item", "...")
+        assert [seen.target for seen in fake.seen] == ["/api/te%2Fnant/items/..."]
+
+
+DEEP = b'{"data":' * 100_000 + b"1" + b"}" * 100_000
+
+
+@pytest.mark.parametrize("body", [DEEP, b'{"data":' + b"[" * 300 + b"]" * 300 + b"}"])
+async def test_an_answer_nested_without_end_is_a_bad_answer(body: bytes) -> None:
+    errors = [{"status": [400], "when": "data == 'x'", "means": "Duplicate"}]
+    async with connected(lambda _: (200, body, {})) as (client, _):
+        with pytest.raises(CallFailed, match=r"BadAnswer: the body .* is nested too deeply"):
+            await ids(client)
+        with pytest.raises(CallFailed, match="BadAnswer"):
+            await client.create("item", {"name": "x"}, "c")
+        written = await client.update("item", "i", desired={}, changes={"a": 1}, current={}, correlation_id="c")
+        assert written.entity is None
+    async with connected(lambda _: (400, body, {}), errors=errors) as (client, _):
+        with pytest.raises(CallFailed, match="Refused"):
+            await ids(client)
 
 
 async def test_an_expression_that_does_not_fit_one_entity_fails_that_entity_alone() -> None:

@@ -26,6 +26,7 @@ ANNOTATION_PREVIOUS_HOLDER = f"{GROUP}/previous-holder"
 ANNOTATION_SYNC_ENABLED_AT = f"{GROUP}/sync-enabled-at"
 
 System = Literal["Primary", "Secondary"]
+Approval = Literal["OnGuard", "Always", "Never"]
 
 # Regular expressions are read by three engines (Go's RE2 in the API server, Rust's in pydantic, Python's): no look-around.
 _PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
@@ -75,6 +76,11 @@ HostPort = Annotated[
     str,
     Field(max_length=260, pattern=rf"^{_HOST}(:{_PORT})?$"),
     PatternSays("write host or host:port, e.g. 10.0.0.53:53 or [2001:db8::53]:53"),
+]
+ApprovalHash = Annotated[
+    str,
+    Field(max_length=71, pattern=r"^sha256:[0-9a-f]{64}$"),
+    PatternSays("copy the whole hash from status.sync.lastRun.withheldHash: sha256: and 64 hexadecimal digits"),
 ]
 GoDuration = Annotated[
     str,

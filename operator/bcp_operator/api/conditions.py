@@ -17,6 +17,7 @@ ConditionType = Literal[
     "LoginVerified",
     "SyncFenced",
     "CorrelationHealthy",
+    "SyncGuarded",
     "IntentConflict",
 ]
 

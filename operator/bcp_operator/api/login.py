@@ -47,15 +47,49 @@ class Rfc2136Route(Model):
     ttl_seconds: int = Field(30, ge=1, le=86400, description="TTL of the record, in seconds.")
 
 
+class ParentRef(Model):
+    """A Gateway that serves the login host, or one listener of it."""
+
+    name: Name = Field(description="Name of the Gateway.")
+    namespace: Name | None = Field(
+        None, description="Its namespace, when it is another one: the Gateway's allowedRoutes have to let this one in."
+    )
+    section_name: Name | None = Field(
+        None, description="Name of one listener, e.g. the one with TLS. Absent: every listener that fits the host."
+    )
+
+
+class HTTPRouteRoute(Model):
+    """Redirect by an HTTPRoute of the Gateway API, the operator's own object, in both states."""
+
+    name: Name = Field(description="Name of the HTTPRoute, in this namespace.")
+    parent_refs: list[ParentRef] = Field(
+        min_length=1,
+        max_length=8,
+        description="Gateways that serve the login host.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    status_code: Literal[302, 303, 307] = Field(
+        302,
+        description="Status of the redirect. 303 and 307 need a GatewayClass whose status.supportedFeatures lists "
+        "HTTPRoute303RedirectStatusCode or HTTPRoute307RedirectStatusCode; 307 sends a password that was posted on to "
+        "the other system. Permanent redirects (301, 308) are kept by browsers, so there are none.",
+    )
+
+
 class Route(Model):
     """One way by which the login URL reaches the active system: exactly one driver."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
-        Rule("has(self.ingress) != has(self.rfc2136)", "set exactly one driver in each route: ingress or rfc2136"),
+        Rule(
+            "[has(self.ingress), has(self.httpRoute), has(self.rfc2136)].filter(driver, driver).size() == 1",
+            "set exactly one driver in each route: ingress, httpRoute or rfc2136",
+        ),
     )
 
     name: Name = Field(description="Name of this route within the tenant.")
     ingress: IngressRoute | None = Field(None, description="Redirect by Ingress.")
+    http_route: HTTPRouteRoute | None = Field(None, description="Redirect by HTTPRoute (Gateway API).")
     rfc2136: Rfc2136Route | None = Field(None, description="Redirect by DNS.")
 
 
@@ -67,6 +101,12 @@ class LoginSpec(Model):
             "self.routes.all(a, !has(a.ingress) || "
             "self.routes.exists_one(b, has(b.ingress) && b.ingress.name == a.ingress.name))",
             "two routes name the same Ingress: keep one of them",
+            ".routes",
+        ),
+        Rule(
+            "self.routes.all(a, !has(a.httpRoute) || "
+            "self.routes.exists_one(b, has(b.httpRoute) && b.httpRoute.name == a.httpRoute.name))",
+            "two routes name the same HTTPRoute: keep one of them",
             ".routes",
         ),
         Rule(

@@ -5,7 +5,18 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from .common import NAMED_TIME_ZONE, POSITIVE_DURATION, GoDuration, Model, Name, PatternSays, Rule, TimeZone, checked_by
+from .common import (
+    NAMED_TIME_ZONE,
+    POSITIVE_DURATION,
+    Approval,
+    GoDuration,
+    Model,
+    Name,
+    PatternSays,
+    Rule,
+    TimeZone,
+    checked_by,
+)
 from .conditions import Condition
 
 EntityTypeName = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
@@ -69,6 +80,34 @@ class Limits(Model):
         "2h",
         description="A run that takes longer is ended, e.g. 2h.",
         json_schema_extra=checked_by(POSITIVE_DURATION),
+    )
+
+
+class Guard(Model):
+    """How much of each entity type one run may do unasked. What goes beyond is withheld, the rest is done."""
+
+    max_removals: int = Field(
+        50, ge=0, le=1000000, description="Most entities of a type to put out of use in one run; 0: none unasked."
+    )
+    max_removal_percent: int = Field(
+        5,
+        ge=0,
+        le=100,
+        description="Most of them as a share of the type's correlated entities, but 3 at least; 0: none unasked. "
+        "The lower of the two limits counts.",
+    )
+    max_update_percent: int = Field(
+        50,
+        ge=0,
+        le=100,
+        description="Most updates of a type in one run, as a share of its correlated entities, but 10 at least; 0: none unasked; 100: no limit.",
+    )
+    max_create_percent: int = Field(
+        100,
+        ge=0,
+        le=10000,
+        description="Most creates of a type in one run, as a share of its correlated entities, but 10 at least; 0: none "
+        "unasked. The initial copy is not limited.",
     )
 
 
@@ -154,6 +193,15 @@ class SyncPolicySpec(Model):
     )
     schedule: Schedule | None = Field(None, description="When to run. Absent: daily at the minute of enabling.")
     suspend: bool = Field(False, description="No scheduled runs for any tenant that uses this policy.")
+    guard: Guard = Field(
+        default_factory=Guard, description="How much of each type one run may do unasked; what goes beyond is withheld."
+    )
+    approval: Approval = Field(
+        "OnGuard",
+        description="OnGuard: what the guard withholds waits for spec.sync.approve of the tenant. Always: every write "
+        "waits for it. Never: the guard is off.",
+    )
+    dry_run: bool = Field(False, description="Plan only: the report says what would be done, nothing is written.")
     limits: Limits = Field(default_factory=Limits, description="What a run may use.")
     job: JobSpec = Field(default_factory=JobSpec, description="How the pod of a run is made.")
 

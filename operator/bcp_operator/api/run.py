@@ -8,20 +8,21 @@ import hashlib
 import json
 from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from .common import HostPort, HttpURL
+from .common import Approval, ApprovalHash, HostPort, HttpURL
 
 TERMINATION_MESSAGE_LIMIT_BYTES = 3 * 1024
 REPORT_LIMIT_BYTES = 900 * 1024
 
-RunResult = Literal["Succeeded", "Partial", "Failed", "Held"]
-Action = Literal["created", "updated", "adopted", "unchanged", "deactivated", "skipped", "failed"]
-ACTIONS: tuple[Action, ...] = ("created", "updated", "adopted", "unchanged", "deactivated", "skipped", "failed")
+RunResult = Literal["Succeeded", "Partial", "Failed", "Held", "Planned"]
+Action = Literal["created", "updated", "adopted", "unchanged", "deactivated", "withheld", "skipped", "failed"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+GuardedKind = Literal["create", "update", "remove"]
 
 Text = Annotated[str, Field(min_length=1, max_length=4096)]
 Count = Annotated[int, Field(ge=0, le=2**53)]  # what JSON, and so status, holds exactly
@@ -32,7 +33,7 @@ class ExitCode(IntEnum):
 
     SUCCEEDED = 0
     CONFIG = 2  # bad usage, run.yaml, profile or credentials: nothing was written
-    PARTIAL = 3  # everything else was done, some entities were not
+    PARTIAL = 3  # everything else was done, some entities were not, or were withheld by the guard
     HELD = 4  # the writer lease is fenced or taken, or the login URL shows the secondary
     FAILED = 5
 
@@ -66,6 +67,15 @@ class RunLimits(RunModel):
     requests_per_second: int = Field(50, ge=1, le=10000, description="Requests per second, per system.")
     concurrency: int = Field(8, ge=1, le=64, description="Requests in flight, per system.")
     timeout_seconds: int = Field(7200, ge=1, description="A run that takes longer is ended.")
+
+
+class RunGuard(RunModel):
+    """How much of each type the run may do unasked; the same figures as SyncPolicy's."""
+
+    max_removals: int = Field(50, ge=0, description="Most entities of a type to put out of use.")
+    max_removal_percent: int = Field(5, ge=0, le=100, description="The same, of the type's correlated entities.")
+    max_update_percent: int = Field(50, ge=0, le=100, description="Most updates, of the type's correlated entities.")
+    max_create_percent: int = Field(100, ge=0, description="Most creates, of the type's correlated entities.")
 
 
 class RunSqlite(RunModel):
@@ -121,6 +131,10 @@ class RunConfig(RunModel):
     entities: list[Text] | None = Field(None, description="Only these types; none = all the profile knows.")
     exclude: list[Text] | None = Field(None, description="All types but these.")
     limits: RunLimits = Field(default_factory=RunLimits, description="What the run may use.")
+    guard: RunGuard = Field(default_factory=RunGuard, description="How much the run may do unasked.")
+    approval: Approval = Field("OnGuard", description="What waits for approval.")
+    approve: ApprovalHash | None = Field(None, description="Hash of withheld actions to let through, once.")
+    dry_run: bool = Field(False, description="Plan only.")
     store: RunStore = Field(description="Where correlations are kept.")
     login: RunLogin | None = Field(None, description="How to ask which system is live; none = not asked (desk use).")
     lease: ObjectName | None = Field(None, description="The writer Lease; none = desk use, needs --unfenced.")
@@ -141,6 +155,7 @@ class RunCounts(RunModel):
     adopted: Count = 0
     unchanged: Count = 0
     deactivated: Count = 0
+    withheld: Count = 0
     skipped: Count = 0
     failed: Count = 0
 
@@ -151,6 +166,16 @@ class RunIssue(RunModel):
     type: str = Field(description="Entity type.")
     key: str = Field(description="Natural key of the entity, or its ID where it has none.")
     reason: str = Field(description="UpperCamelCase reason, a colon and words for people; never a vendor's own text.")
+
+
+class RunTripped(RunModel):
+    """A limit of the guard that would have been passed."""
+
+    type: str = Field(description="Entity type.")
+    kind: GuardedKind = Field(description="What was limited.")
+    planned: Count = Field(description="Number of entities that it would have been done to.")
+    allowed: Count = Field(description="Most of them that needed no approval.")
+    correlated: Count = Field(description="Correlated entities of this type.")
 
 
 class RunReport(RunModel):
@@ -167,6 +192,12 @@ class RunReport(RunModel):
         default_factory=list, description="References left out: their target is unknown."
     )
     kept: list[RunIssue] = Field(default_factory=list, description="Entities of the secondary that were left alone.")
+    withheld: list[RunIssue] = Field(default_factory=list, description="What waits for approval.")
+    withheld_hash: ApprovalHash | None = Field(
+        None, description="Hash of all of that; approving it lets it through once."
+    )
+    tripped: list[RunTripped] = Field(default_factory=list, description="Limits of the guard that were passed.")
+    planned: list[RunIssue] = Field(default_factory=list, description="Dry run: what would have been done.")
     truncated: bool = Field(False, description="A list was cut to fit.")
 
     def render(self, limit_bytes: int) -> str:
@@ -180,7 +211,8 @@ class RunReport(RunModel):
 
     def shortened(self) -> "RunReport":
         """Half of the longest list, or of the message, or no figures per type; never the totals."""
-        lists = {"errors": self.errors, "unresolved": self.unresolved, "kept": self.kept}
+        names = ("errors", "unresolved", "kept", "withheld", "planned", "tripped")
+        lists = {name: getattr(self, name) for name in names}
         name = max(lists, key=lambda n: len(lists[n]))
         if lists[name]:
             return self.model_copy(update={name: lists[name][: len(lists[name]) // 2], "truncated": True})

@@ -7,6 +7,7 @@ from pydantic import Field
 from .common import (
     NAMED_TIME_ZONE,
     POSITIVE_DURATION,
+    ApprovalHash,
     BaseURL,
     CARef,
     GoDuration,
@@ -168,6 +169,10 @@ class SyncSpec(Model):
     time_zone: TimeZone = Field(
         "UTC", description="IANA time zone of the daily run.", json_schema_extra=checked_by(NAMED_TIME_ZONE)
     )
+    approve: ApprovalHash | None = Field(
+        None,
+        description="Lets the withheld actions with this hash through, once; status.sync.lastRun.withheldHash has it.",
+    )
     store: StoreSpec = Field(
         default_factory=StoreSpec,
         description="Where the correlations are kept. Immutable.",
@@ -312,6 +317,12 @@ class BCPTenantSpec(Model):
             f"!{_BY_DNS} || [self.primary.loginURL, self.secondary.loginURL].all(u, "
             f"u.startsWith('https://') && {port_of('u')} == {port_of('self.login.url')})",
             "DNS can't change scheme or port: with an rfc2136 route both loginURLs need https and the port of login.url",
+            ".login.routes",
+        ),
+        Rule(
+            "!self.login.routes.exists(r, has(r.httpRoute)) || "
+            "![self.primary.loginURL, self.secondary.loginURL].exists(u, u.contains('?'))",
+            "an HTTPRoute can't set a query: with an httpRoute route both loginURLs have to be without one",
             ".login.routes",
         ),
     )

@@ -61,13 +61,18 @@ class LastRun(Model):
     """The last sync run, folded in from its pod and its report."""
 
     name: str = Field(max_length=253, description="Name of the Job.")
-    result: Literal["Succeeded", "Failed", "Held", "Partial", "Unknown", "Running"] = Field(description="How it ended.")
+    result: Literal["Succeeded", "Failed", "Held", "Partial", "Planned", "Unknown", "Running"] = Field(
+        description="How it ended."
+    )
     start_time: Timestamp | None = Field(None, description="When it started.")
     seconds: float | None = Field(None, description="How long it took, in seconds.")
     counts: dict[str, int] = Field(
         default_factory=dict,
         max_length=16,
-        description="Actions: created, updated, adopted, unchanged, deactivated, skipped, failed.",
+        description="Actions: created, updated, adopted, unchanged, deactivated, withheld, skipped, failed.",
+    )
+    withheld_hash: str | None = Field(
+        None, max_length=71, description="Hash of what the guard withheld; spec.sync.approve lets it through once."
     )
     message: str = Field("", max_length=1024, description="For people.")
 

@@ -13,9 +13,9 @@ __all__ = ["add_parser", "describe", "summary", "table"]
 Object = dict[str, Any]
 
 # True is bad news; every other condition is bad news when it is not True.
-_TRUE_IS_BAD = {"Stalled", "IntentConflict"}
+_TRUE_IS_BAD = {"Stalled", "IntentConflict", "SyncGuarded"}
 # Not known yet before the first sync, and never known without one.
-_MAY_BE_UNKNOWN = {"RecoveryPointFresh", "CorrelationHealthy"}
+_MAY_BE_UNKNOWN = {"RecoveryPointFresh", "CorrelationHealthy", "SyncGuarded"}
 
 
 def add_parser(verbs: Any) -> None:
@@ -109,7 +109,7 @@ def _is_fine(condition: Object, status: Object) -> bool:
     if kind == "RecoveryPointFresh" and on_secondary:
         return True  # nothing can be copied now; its age is shown all the same
     if kind in _TRUE_IS_BAD:
-        return bool(value == "False")
+        return bool(value == "False" or (value == "Unknown" and kind in _MAY_BE_UNKNOWN))
     return bool(value == "True" or (value == "Unknown" and kind in _MAY_BE_UNKNOWN))
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from bcp_operator.api.conditions import Condition, ConditionStatus, ConditionType, merge
-from bcp_operator.api.tenant_status import BCPTenantStatus
+from bcp_operator.api.tenant_status import BCPTenantStatus, LastRun
 
 from . import durations, fence, operation, phase, request, runbook, runs, steady
-from .observed import Now, Observed, Problem
+from .observed import Now, Observed, Problem, RouteView
 
 SIDE_WORDS = {"Primary": "the primary", "Secondary": "the secondary"}
 
@@ -65,6 +65,7 @@ class Assessment:
             self._login_verified(),
             self._sync_fenced(),
             self._correlations(),
+            self._guarded(),
             self._make(
                 "IntentConflict",
                 "True" if self.conflict else "False",
@@ -98,7 +99,7 @@ class Assessment:
         ]
         found += [Problem("RouteOwned", f"route {r.name}: {r.conflict}") for r in seen.routes if r.conflict]
         if base.operation is None:
-            found += [Problem("RouteUnreadable", f"route {r.name}: {r.error}") for r in seen.routes if r.error]
+            found += [Problem(_unreadable(r), f"route {r.name}: {r.error}") for r in seen.routes if r.error]
         return [problem for problem in found if problem is not None]
 
     def _overdue(self) -> Problem | None:
@@ -197,6 +198,27 @@ class Assessment:
             return self._make("CorrelationHealthy", "False", Problem("Unresolved", text))
         return self._make("CorrelationHealthy", "True", Problem("Resolved", "every reference was resolved"))
 
+    def _guarded(self) -> Condition:
+        """From the last run that came so far; one that ended before it planned says nothing new."""
+        run = self.sync.last_run
+        if run is None or run.result not in ("Succeeded", "Partial", "Planned"):
+            before = next((c for c in self.base.conditions if c.type == "SyncGuarded"), None)
+            why = Problem(before.reason, before.message) if before else Problem("NoReport", "no run has reported yet")
+            return self._make("SyncGuarded", before.status if before else "Unknown", why)
+        if run.withheld_hash is None:
+            return self._make("SyncGuarded", "False", Problem("NothingWithheld", "nothing waits for approval"))
+        if self.seen.spec.sync.approve == run.withheld_hash:
+            text = f"{run.withheld_hash} is approved; the next run carries it out"
+            return self._make("SyncGuarded", "True", Problem("Approved", text))
+        return self._make("SyncGuarded", "True", Problem("GuardTripped", self._how_to_approve(run)))
+
+    def _how_to_approve(self, run: LastRun) -> str:
+        """The command comes whole, whatever has to be cut of the rest."""
+        patch = f'{{"spec":{{"sync":{{"approve":"{run.withheld_hash}"}}}}}}'
+        command = f"kubectl -n {self.seen.namespace} patch bcptenant {self.seen.name} --type merge -p '{patch}'"
+        text = f"; see the report, then let the next run do them, once: {command}"
+        return run.message[: 1024 - len(text)] + text
+
 
 _SETTLED = Problem("Settled", "")
 _FINE = ("Succeeded", "Running")
@@ -218,3 +240,7 @@ def next_change(seen: Observed, status: BCPTenantStatus, now: Now) -> float | No
         times.append(status.operation.deadline)
     ahead = [(time - now.wall).total_seconds() for time in times if time > now.wall]
     return min(ahead) + 0.5 if ahead else None
+
+
+def _unreadable(route: RouteView) -> str:
+    return "RouteKindMissing" if route.unserved else "RouteUnreadable"

@@ -68,6 +68,7 @@ class RouteView:
     current: bool = True
     conflict: str | None = None
     error: str | None = None
+    unserved: bool = False
     path_preserved: bool = False
 
 

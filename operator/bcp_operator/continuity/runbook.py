@@ -1,13 +1,16 @@
 """Commands for a person that do a switch while the operator is down; it finishes what it finds when it is back."""
 
+import json
 import shlex
 from urllib.parse import urlsplit
 
 from bcp_operator.api import names
 from bcp_operator.api.common import LABEL_TENANT, System
+from bcp_operator.api.login import HTTPRouteRoute
 from bcp_operator.api.tenant import IngressRoute, Rfc2136Route, Route
 from bcp_operator.api.tenant_status import RunbookStep
 
+from .gateway import redirect_rules
 from .observed import Observed
 from .request import login_url, other
 
@@ -48,6 +51,8 @@ def _fence(seen: Observed) -> RunbookStep:
 def _route(seen: Observed, route: Route, aim: System) -> str:
     if route.ingress is not None:
         return _ingress(seen, route.ingress, aim)
+    if route.http_route is not None:
+        return _http_route(seen, route.http_route, aim)
     if route.rfc2136 is not None:
         return _dns(seen, route.rfc2136, aim)
     return f"# route {route.name}: no driver"
@@ -58,6 +63,13 @@ def _ingress(seen: Observed, ingress: IngressRoute, aim: System) -> str:
     if ingress.mode == "Adopted" and aim == "Primary":
         return f"{base} {REDIRECT_ANNOTATION}-"
     return f"{base} {shlex.quote(f'{REDIRECT_ANNOTATION}={login_url(seen.spec, aim)}')}"
+
+
+def _http_route(seen: Observed, route: HTTPRouteRoute, aim: System) -> str:
+    rules = redirect_rules(seen.spec.login.url, login_url(seen.spec, aim), route.status_code)
+    patch = json.dumps({"spec": {"rules": rules}}, separators=(",", ":"))
+    resource = "httproutes.gateway.networking.k8s.io"
+    return f"kubectl -n {seen.namespace} patch {resource} {route.name} --type merge -p {shlex.quote(patch)}"
 
 
 def _dns(seen: Observed, dns: Rfc2136Route, aim: System) -> str:

@@ -82,6 +82,7 @@ def describe(run: RunView) -> LastRun:
         start_time=report.start_time,
         seconds=report.seconds,
         counts=report.counts.model_dump(),
+        withheld_hash=report.withheld_hash,
         message=report.message[:1024],
     )
 

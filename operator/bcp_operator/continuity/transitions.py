@@ -74,10 +74,20 @@ def _run(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
     if run is None or run.result == "Running" or (before and (before.name, before.result) == (run.name, run.result)):
         return
     yield _describe(run)
+    yield from _tripped(old, new)
+
+
+def _tripped(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    """Once per set of withheld actions, not once per run that withholds the same."""
+    before = next((c.message for c in old.conditions if c.type == "SyncGuarded"), "")
+    guarded = next((c for c in new.conditions if c.type == "SyncGuarded"), None)
+    withheld = new.sync.last_run.withheld_hash if new.sync and new.sync.last_run else None
+    if guarded is not None and guarded.reason == "GuardTripped" and withheld and withheld not in before:
+        yield Note("GuardTripped", guarded.message, warning=True, audit=True)
 
 
 def _describe(run: LastRun) -> Note:
     counts = ", ".join(f"{count} {action}" for action, count in run.counts.items() if count)
     text = ": ".join(part for part in (run.name, run.message or counts) if part)
-    reasons = {"Succeeded": "SyncSucceeded", "Partial": "SyncPartial", "Held": "SyncHeld"}
-    return Note(reasons.get(run.result, "SyncFailed"), text, warning=run.result not in ("Succeeded", "Held"))
+    reasons = {"Succeeded": "SyncSucceeded", "Partial": "SyncPartial", "Held": "SyncHeld", "Planned": "SyncPlanned"}
+    return Note(reasons.get(run.result, "SyncFailed"), text, warning=run.result not in ("Succeeded", "Held", "Planned"))

@@ -17,7 +17,7 @@ from bcp_operator.routes.base import Driver, RouteChanged, RouteError, Target, V
 from bcp_operator.routes.waiting import wait_verified
 
 from .cache import Cache
-from .observe import Sight
+from .sight import Sight
 from .state import TenantState, now
 
 log = logging.getLogger(__name__)

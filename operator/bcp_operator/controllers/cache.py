@@ -7,7 +7,10 @@ from collections import OrderedDict, defaultdict
 from typing import Any
 
 from bcp_operator.api.common import LABEL_TENANT
-from bcp_operator.kube.client import INGRESS, POD, TENANT, Kind, Kube, Object
+from bcp_operator.kube.client import HTTPROUTE, INGRESS, POD, TENANT, Kind, Kube, Object
+
+ROUTES = (INGRESS, HTTPROUTE)
+"""Kinds of objects that redirect; the drivers read them whole."""
 
 _NEVER_READ = ("managedFields", "selfLink")
 REMEMBERED_GONE = 4096
@@ -64,7 +67,7 @@ class Cache:
 
 
 class CachedReads(Kube):
-    """The client, with reads of Ingresses answered from the watch where it knows them."""
+    """The client, with reads of Ingresses and HTTPRoutes answered from the watch where it knows them."""
 
     def __init__(self, kube: Kube, cache: Cache) -> None:
         self._kube = kube
@@ -72,7 +75,7 @@ class CachedReads(Kube):
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """From the cache when the object is there, else from the API server."""
-        known = self._cache.get(kind, namespace, name) if kind == INGRESS else None
+        known = self._cache.get(kind, namespace, name) if kind in ROUTES else None
         return known if known is not None else await self._kube.get(kind, namespace, name)
 
 
@@ -83,7 +86,7 @@ def tenant_of(obj: Object) -> str:
 
 def trim(kind: Kind, obj: Object) -> Object:
     """The parts of an object that decisions read."""
-    if kind == INGRESS:
+    if kind in ROUTES:
         return obj
     metadata: dict[str, Any] = {k: v for k, v in obj["metadata"].items() if k not in _NEVER_READ}
     if kind == TENANT:

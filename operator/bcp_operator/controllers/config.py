@@ -31,6 +31,7 @@ class Config:
     log_format: str
     log_level: str
     requester_stamped: bool
+    gateway_api: bool
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Config:
@@ -45,7 +46,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         health_port=flags.health_port,
         log_format=flags.log_format,
         log_level=flags.log_level,
-        requester_stamped=_flag(flags.requester_stamped),
+        requester_stamped=_flag("--requester-stamped", flags.requester_stamped),
+        gateway_api=_flag("--gateway-api", flags.gateway_api),
     )
 
 
@@ -67,6 +69,9 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--sync-image", "BCP_SYNC_IMAGE", "", "image of the sync pods (required)")
     add("--sync-image-pull-policy", "BCP_SYNC_IMAGE_PULL_POLICY", "IfNotPresent", ", ".join(PULL_POLICIES))
     add("--requester-stamped", "REQUESTER_STAMPED", "false", "true: admission stamps who asked and refuses forgeries")
+    add(
+        "--gateway-api", "GATEWAY_API", "true", "false: leave HTTPRoutes alone, as the operator's Roles don't name them"
+    )
     parser.add_argument("--health-port", type=int, default=8080, help="port of /livez and /readyz; 0 = none (8080)")
     parser.add_argument("--log-format", choices=["text", "json"], default="text", help="for people or for machines")
     parser.add_argument("--log-level", choices=["debug", "info", "warning"], default="info", help="least level logged")
@@ -93,9 +98,9 @@ def _own_namespace(text: str) -> str:
     return text
 
 
-def _flag(text: str) -> bool:
+def _flag(flag: str, text: str) -> bool:
     if text.lower() not in ("true", "false", ""):
-        raise ConfigError(f"--requester-stamped is {text!r}: use true or false")
+        raise ConfigError(f"{flag} is {text!r}: use true or false")
     return text.lower() == "true"
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 import kopf
 
 from bcp_operator.api import names
-from bcp_operator.kube.client import Kube
+from bcp_operator.kube.client import Kind, Kube
 from bcp_operator.kube.errors import KubeError, Unavailable
 from bcp_operator.kube.events import Events
 from bcp_operator.kube.leader import LeaderElector, LostLease
@@ -21,15 +21,18 @@ from . import health
 from .act import Actor
 from .cache import Cache
 from .config import Config, ConfigError
-from .observe import Observer, Surroundings
+from .observe import Observer
 from .policies import PolicyReconciler
 from .queue import Key, Queue
+from .sight import Surroundings
 from .tenants import TenantReconciler
-from .watches import KINDS, Watches, settings
+from .watches import KINDS, OPTIONAL, Watches, settings
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 2.0
+DISCOVERY_SECONDS = 60.0
+"""How often a leader looks for kinds that the cluster did not serve when it began."""
 
 
 async def run(config: Config) -> int:
@@ -75,11 +78,13 @@ async def _stand_by(kube: Kube, elector: LeaderElector) -> None:
 async def _lead(config: Config, kube: Kube, elector: LeaderElector, vitals: health.Health) -> int:
     """Lead until a signal, or until one of the parts ends."""
     queue, watches, events = _assemble(config, kube, elector)
+    served: asyncio.Future[frozenset[Kind]] = asyncio.get_running_loop().create_future()
     parts = [
         asyncio.create_task(elector.hold(), name="lease"),
         asyncio.create_task(queue.run(), name="queue"),
         asyncio.create_task(vitals.canary(kube, config.namespace, names.LEADER_LEASE), name="canary"),
-        asyncio.create_task(_watch(config, watches), name="watches"),
+        asyncio.create_task(_watch(config, kube, watches, served), name="watches"),
+        asyncio.create_task(_discover(config, kube, served), name="discovery"),
     ]
     try:
         ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -106,9 +111,36 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue
     return queue, Watches(cache, queue, tenants, policies), events
 
 
-async def _watch(config: Config, watches: Watches) -> None:
+async def _served(config: Config, kube: Kube) -> frozenset[Kind]:
+    """Which of the optional kinds the cluster serves. Raises KubeError."""
+    wanted = OPTIONAL if config.gateway_api else ()
+    return await kube.discover(wanted)
+
+
+async def _discover(config: Config, kube: Kube, watched: asyncio.Future[frozenset[Kind]]) -> None:
+    """End when the cluster begins to serve a kind that this process does not watch: the next one starts with it."""
+    known = await watched
+    while True:
+        await asyncio.sleep(DISCOVERY_SECONDS)
+        try:
+            found = await _served(config, kube) - known
+        except KubeError as error:
+            log.debug("discovery waits: %s", error)
+            continue
+        if found:
+            plurals = ", ".join(sorted(kind.plural for kind in found))
+            raise KubeError("NewKind", f"the cluster serves {plurals} now: starting anew to watch them")
+
+
+async def _watch(config: Config, kube: Kube, watches: Watches, watched: asyncio.Future[frozenset[Kind]]) -> None:
     """Embed Kopf. It replaces our signal handlers, and returns when a signal comes."""
-    registry = watches.registry()
+    while not watched.done():
+        try:
+            watched.set_result(await _served(config, kube))
+        except Unavailable as error:
+            log.warning("waiting for the Kubernetes API: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+    registry = watches.registry(watched.result())
 
     @kopf.on.login(registry=registry)
     def login(**kwargs: Any) -> Any:

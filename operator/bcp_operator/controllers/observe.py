@@ -1,83 +1,26 @@
-"""Observe one tenant and everything around it, all at once."""
+"""Read everything around one tenant, all at once: from the watches for a first look, else from the API server."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from bcp_operator.api import names
-from bcp_operator.api.common import FINALIZER, LABEL_TENANT
+from bcp_operator.api.common import LABEL_TENANT
 from bcp_operator.api.policy import SyncPolicySpec
-from bcp_operator.api.tenant import BCPTenantSpec, Route
-from bcp_operator.api.tenant_status import BCPTenantStatus
-from bcp_operator.continuity import durations, request, schedule
-from bcp_operator.continuity.observed import (
-    RUN_PREFIX,
-    Memory,
-    Observed,
-    Probe,
-    Problem,
-    RouteView,
-    SyncView,
-    WriterView,
-)
+from bcp_operator.continuity import request
+from bcp_operator.continuity.observed import RUN_PREFIX, Probe, SyncView, WriterView
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, LEASE, POD, POLICY, PVC, TENANT, Kind, Kube, Object
 from bcp_operator.kube.lease import WriterLease, WriterState, state_of
-from bcp_operator.routes.base import Context, Driver, Observation
-from bcp_operator.systems.hosts import HostPolicy, HostRefused
 
-from . import jobs, requester
+from . import jobs
 from .cache import Cache, CachedReads
 from .probing import Prober
 from .queue import Key
+from .sight import Sight, Surroundings, Tenant, context, observed, parse, route_view, writer_view
 from .state import TenantState, now
-
-DriverFactory = Callable[[Route, Context, Kube, HostPolicy], Driver]
-
-
-class Unreadable(Exception):
-    """The object is not what its schema promises; nothing is done for it."""
-
-
-@dataclass(frozen=True)
-class Sight:
-    """What was observed, with the raw objects and drivers that acting on it needs."""
-
-    obj: Object
-    seen: Observed
-    fresh: bool
-    drivers: dict[str, Driver] = field(default_factory=dict)
-    observations: dict[str, Observation] = field(default_factory=dict)
-    writer: WriterState | None = None
-    cronjob: Object | None = None
-    wanted: manifests.SyncObjects | None = None
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What is fixed for the process: the hosts tenants may name, the sync pods' image, whether requesters are stamped."""
-
-    hosts: HostPolicy
-    image: manifests.Image
-    stamped: bool
-    build: DriverFactory
-
-
-@dataclass
-class _Tenant:
-    """The tenant object, parsed."""
-
-    key: Key
-    obj: Object
-    spec: BCPTenantSpec
-    status: BCPTenantStatus
-
-    @property
-    def switching(self) -> bool:
-        """A switch is under way or asked for: read only what it needs, and read it now."""
-        return self.status.operation is not None or self.status.request_hash != request.fingerprint(self.spec)
+from .wanted import refused, sync_objects
 
 
 @dataclass(frozen=True)
@@ -112,14 +55,15 @@ class Observer:
         obj = self._cache.get(TENANT, key.namespace, key.name)
         if obj is None:
             return None
-        tenant = _Tenant(key, obj, *_parse(obj))
-        refused = _refused(tenant.spec, self._around.hosts)
-        if refused is not None:
-            return Sight(obj, self._observed(tenant, state, refused=refused), fresh)
+        tenant = parse(key, obj)
+        stamped = self._around.stamped
+        problem = refused(tenant.spec, self._around.hosts)
+        if problem is not None:
+            return Sight(obj, observed(tenant, state, stamped=stamped, refused=problem), fresh)
         fresh = fresh or tenant.switching
-        context = _context(tenant)
         reads = self._kube if fresh else self._cached
-        drivers = {r.name: self._around.build(r, context, reads, self._around.hosts) for r in tenant.spec.login.routes}
+        around = context(tenant)
+        drivers = {r.name: self._around.build(r, around, reads, self._around.hosts) for r in tenant.spec.login.routes}
         routes, writer, cronjob, found_jobs, policy, probe = await asyncio.gather(
             asyncio.gather(*(driver.observe() for driver in drivers.values())),
             self._writer(tenant, fresh),
@@ -128,26 +72,25 @@ class Observer:
             self._policy(tenant),
             self._probe(tenant),
         )
-        lease = _lease(writer)
+        lease = writer_view(writer)
         state.fence_seen(lease.holder if lease else "", lease is not None and lease.fenced, now())
-        problem, wanted = self._wanted(tenant, policy, lease, state)
-        sync = await self._sync(tenant, state, lease, found_jobs, cronjob=cronjob, wanted=wanted, fresh=fresh)
-        seen = self._observed(
+        problem, wanted = sync_objects(tenant, policy, lease, state, around=self._around, now=now())
+        seen = observed(
             tenant,
             state,
+            stamped=stamped,
             policy=policy,
             sync_problem=problem,
             lease=lease,
-            routes=tuple(_route_view(r, o) for r, o in zip(tenant.spec.login.routes, routes, strict=True)),
-            sync=sync,
+            routes=tuple(route_view(r, o) for r, o in zip(tenant.spec.login.routes, routes, strict=True)),
+            sync=await self._sync(tenant, state, lease, found_jobs, cronjob=cronjob, wanted=wanted, fresh=fresh),
             probe=probe,
         )
-        observations = dict(zip(drivers, routes, strict=True))
-        return Sight(obj, seen, fresh, drivers, observations, writer, cronjob, wanted)
+        return Sight(obj, seen, fresh, drivers, dict(zip(drivers, routes, strict=True)), writer, cronjob, wanted)
 
     async def _sync(
         self,
-        tenant: _Tenant,
+        tenant: Tenant,
         state: TenantState,
         lease: WriterView | None,
         found_jobs: list[Object],
@@ -165,28 +108,12 @@ class Observer:
             terminated_writers=jobs.terminated(pods.items) | frozenset(state.terminated_pods),
         )
 
-    def _observed(self, tenant: _Tenant, state: TenantState, **parts: object) -> Observed:
-        metadata = tenant.obj["metadata"]
-        return Observed(
-            namespace=tenant.key.namespace,
-            name=tenant.key.name,
-            uid=metadata["uid"],
-            generation=metadata.get("generation", 1),
-            spec=tenant.spec,
-            status=tenant.status,
-            requester=requester.read(tenant.obj, stamped=self._around.stamped),
-            deleting="deletionTimestamp" in metadata,
-            finalizer=FINALIZER in (metadata.get("finalizers") or []),
-            memory=_memory(tenant, state),
-            **parts,  # type: ignore[arg-type]
-        )
-
     async def _one(self, kind: Kind, key: Key, name: str, fresh: bool) -> Object | None:
         """An object that the watches know; not knowing it proves nothing, so then the API server is asked."""
         known = None if fresh else self._cache.get(kind, key.namespace, name)
         return known if known is not None else await self._kube.get(kind, key.namespace, name)
 
-    async def _writer(self, tenant: _Tenant, fresh: bool) -> WriterState | None:
+    async def _writer(self, tenant: Tenant, fresh: bool) -> WriterState | None:
         name = names.writer_lease(tenant.key.name)
         known = None if fresh else self._cache.get(LEASE, tenant.key.namespace, name)
         if known is not None:
@@ -198,7 +125,7 @@ class Observer:
             return await self._kube.list(JOB, key.namespace, {LABEL_TENANT: key.name})
         return self._cache.of_tenant(JOB, key.namespace, key.name)
 
-    async def _policy(self, tenant: _Tenant) -> SyncPolicySpec | None:
+    async def _policy(self, tenant: Tenant) -> SyncPolicySpec | None:
         """The policy that counts; None when the one that is named does not exist."""
         ref = tenant.spec.sync.policy_ref
         if ref is None:
@@ -209,7 +136,7 @@ class Observer:
         except ValidationError:
             return None
 
-    async def _probe(self, tenant: _Tenant) -> Probe:
+    async def _probe(self, tenant: Tenant) -> Probe:
         """Ask the target of a switch that is asked for, unless that rule is passed over anyway."""
         asked = request.read(tenant.spec, tenant.status)
         settled = tenant.status.request_hash == asked.hash
@@ -218,35 +145,7 @@ class Observer:
         system = tenant.spec.primary if asked.desired == "Primary" else tenant.spec.secondary
         return await self._prober.ask(tenant.key.namespace, system)
 
-    def _wanted(
-        self, tenant: _Tenant, policy: SyncPolicySpec | None, lease: WriterView | None, state: TenantState
-    ) -> tuple[Problem | None, manifests.SyncObjects | None]:
-        """The objects that the sync should have, or why there can't be any."""
-        sync = tenant.spec.sync
-        if not sync.enabled:
-            return None, None
-        if policy is None:
-            name = sync.policy_ref.name if sync.policy_ref else ""
-            return Problem("PolicyNotFound", f"SyncPolicy {name} does not exist in this namespace"), None
-        problem = _sync_refused(tenant.spec, self._around.hosts) or schedule.check(sync, policy)
-        if problem is not None or tenant.switching or (lease is not None and lease.fenced):
-            return problem, None  # nothing is built for a sync that may not run now
-        recorded = tenant.status.sync.enabled_at if tenant.status.sync else None
-        enabled_at = (lease.enabled_at if lease else None) or recorded or now().wall
-        when = schedule.resolve(sync, policy, enabled_at)
-        timing = manifests.Timing(
-            when.cron,
-            when.time_zone,
-            tenant.spec.suspend or policy.suspend,
-            max(1, int(durations.parse(policy.limits.timeout).total_seconds())),
-        )
-        owner = manifests.Owner(tenant.key.namespace, tenant.key.name, tenant.obj["metadata"]["uid"])
-        wanted = manifests.build(owner, tenant.spec, policy, timing, self._around.image)
-        if state.refused_sync is not None and state.refused_sync[0] == wanted.digest:
-            return Problem("SyncRefused", f"the API server refused the sync's objects: {state.refused_sync[1]}"), None
-        return None, wanted
-
-    async def _pods(self, tenant: _Tenant, lease: WriterView | None, found_jobs: list[Object]) -> _Pods:
+    async def _pods(self, tenant: Tenant, lease: WriterView | None, found_jobs: list[Object]) -> _Pods:
         """Pods and report, where a run has ended that status doesn't know, or a writer may be alive behind the fence."""
         key = tenant.key
         known = tenant.status.sync.last_run if tenant.status.sync else None
@@ -275,73 +174,3 @@ class Observer:
             stale += [] if report is not None else ["Report"]
             stale += [] if claim is not None else ["Claim"]
         return tuple(stale)
-
-
-def _parse(obj: Object) -> tuple[BCPTenantSpec, BCPTenantStatus]:
-    try:
-        spec = BCPTenantSpec.model_validate(obj["spec"])
-    except (ValidationError, KeyError) as error:
-        raise Unreadable(f"spec does not fit the schema: is the CRD of another version? ({error})") from None
-    try:
-        return spec, BCPTenantStatus.model_validate(obj.get("status") or {})
-    except ValidationError:
-        return spec, BCPTenantStatus()  # edited by hand: worth no more than a wiped one
-
-
-def _memory(tenant: _Tenant, state: TenantState) -> Memory:
-    current = state.seen_generation == tenant.obj["metadata"].get("generation")
-    if current and state.seen_at is not None and tenant.status.operation is None:
-        state.remember(request_hash=request.fingerprint(tenant.spec), request_seen=state.seen_at)
-    return state.memory
-
-
-def _refused(spec: BCPTenantSpec, hosts: HostPolicy) -> Problem | None:
-    """A page that users may not be sent to, or a login host that may not be asked: nothing is done outside."""
-    return _not_allowed(
-        hosts,
-        {
-            "primary.loginURL": spec.primary.login_url,
-            "secondary.loginURL": spec.secondary.login_url,
-            "login.url": spec.login.url,
-        },
-    )
-
-
-def _sync_refused(spec: BCPTenantSpec, hosts: HostPolicy) -> Problem | None:
-    """An endpoint that may not be contacted stops the sync alone: a switch needs no endpoint."""
-    return _not_allowed(
-        hosts, {"primary.endpoint": spec.primary.endpoint, "secondary.endpoint": spec.secondary.endpoint}
-    )
-
-
-def _not_allowed(hosts: HostPolicy, urls: dict[str, str]) -> Problem | None:
-    for name, url in urls.items():
-        try:
-            hosts.check_url(url)
-        except HostRefused as error:
-            return Problem("HostNotAllowed", f"spec.{name}: {error}")
-    return None
-
-
-def _context(tenant: _Tenant) -> Context:
-    spec = tenant.spec
-    return Context(tenant.key.namespace, tenant.key.name, spec.login, spec.primary.login_url, spec.secondary.login_url)
-
-
-def _lease(writer: WriterState | None) -> WriterView | None:
-    if writer is None:
-        return None
-    return WriterView(writer.holder, writer.previous_holder, writer.sync_enabled_at)
-
-
-def _route_view(route: Route, seen: Observation) -> RouteView:
-    return RouteView(
-        name=seen.name,
-        shows=seen.shows,
-        exists=seen.exists,
-        managed=route.ingress is None or route.ingress.mode == "Managed",
-        current=seen.in_place is not None and seen.in_place == seen.shows,
-        conflict=seen.conflict,
-        error=seen.error,
-        path_preserved=seen.path_preserved,
-    )

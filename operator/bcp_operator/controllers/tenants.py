@@ -14,8 +14,9 @@ from bcp_operator.routes.base import RouteChanged
 
 from .act import Actor
 from .cache import Cache
-from .observe import Observer, Sight, Unreadable
+from .observe import Observer
 from .queue import Key
+from .sight import Sight, Unreadable
 from .state import TenantState, now
 
 log = logging.getLogger(__name__)

@@ -7,18 +7,20 @@ from typing import Any
 import kopf
 
 from bcp_operator.api.common import GROUP, LABEL_TENANT
-from bcp_operator.kube.client import CRONJOB, INGRESS, JOB, LEASE, POD, POLICY, TENANT, Kind, Object
+from bcp_operator.kube.client import CRONJOB, HTTPROUTE, INGRESS, JOB, LEASE, POD, POLICY, TENANT, Kind, Object
 
 from . import jobs
-from .cache import Cache, tenant_of
+from .cache import ROUTES, Cache, tenant_of
 from .policies import PolicyReconciler, policy_of
 from .queue import Key, Queue
 from .state import now
 from .tenants import TenantReconciler
 
 KINDS = (TENANT, POLICY, CRONJOB, JOB, POD, LEASE, INGRESS)
+OPTIONAL = (HTTPROUTE,)
+"""Watched where the cluster serves them; a cluster without the Gateway API is a normal one."""
 LABELLED = (CRONJOB, JOB, POD, LEASE)
-"""Only objects of ours are watched of these kinds. An Adopted Ingress carries no label, so all Ingresses are."""
+"""Only objects of ours are watched of these kinds. A route that is adopted, or in our way, carries no label: those are all watched."""
 
 POLICY_SETTLE_SECONDS = 1.0
 """A policy counts its tenants; a crowd of them arriving is one write."""
@@ -83,12 +85,12 @@ class Watches:
         self._tenants = tenants
         self._policies = policies
         self._policy_of: dict[Key, str] = {}
-        self._ingresses: dict[tuple[str, str], set[str]] = defaultdict(set)
+        self._routes: dict[tuple[Kind, str, str], set[str]] = defaultdict(set)
 
-    def registry(self) -> kopf.OperatorRegistry:
-        """One plain event handler per kind: no finalizers, no annotations, no status."""
+    def registry(self, optional: Iterable[Kind] = ()) -> kopf.OperatorRegistry:
+        """One plain event handler per kind, and per optional one that is served: no finalizers, annotations, status."""
         made = kopf.OperatorRegistry()
-        for kind in KINDS:
+        for kind in (*KINDS, *optional):
             kopf.on.event(kind.group, kind.version, kind.plural, registry=made, id=kind.plural)(self._handler(kind))
         return made
 
@@ -103,8 +105,8 @@ class Watches:
             self._tenant(change, obj)
         elif kind == POLICY:
             self._policy(namespace, name)
-        elif kind == INGRESS:
-            for tenant in {*self._ingresses.get((namespace, name), ()), tenant_of(obj)} - {""}:
+        elif kind in ROUTES:
+            for tenant in {*self._routes.get((kind, namespace, name), ()), tenant_of(obj)} - {""}:
                 self._queue.add(Key("tenant", namespace, tenant))
         else:
             self._owned(kind, obj)
@@ -124,10 +126,10 @@ class Watches:
     def _tenant(self, change: str | None, obj: Object) -> None:
         metadata = obj["metadata"]
         key = Key("tenant", metadata["namespace"], metadata["name"])
-        for name in _ingress_names(obj):
-            self._ingresses[key.namespace, name].add(key.name)
+        for kind, name in _routes_of(obj):
+            self._routes[kind, key.namespace, name].add(key.name)
             if change == "DELETED":
-                self._forget_ingress(key, name)
+                self._forget_route(kind, key, name)
         for policy in self._policies_touched(key, None if change == "DELETED" else policy_of(obj)):
             self._queue.wake(Key("policy", key.namespace, policy), POLICY_SETTLE_SECONDS)
         if change == "DELETED":
@@ -137,11 +139,11 @@ class Watches:
         self._sighted(obj)
         self._queue.add(key, urgent=_switching(obj))
 
-    def _forget_ingress(self, tenant: Key, name: str) -> None:
-        place = (tenant.namespace, name)
-        self._ingresses[place].discard(tenant.name)
-        if not self._ingresses[place]:
-            del self._ingresses[place]
+    def _forget_route(self, kind: Kind, tenant: Key, name: str) -> None:
+        place = (kind, tenant.namespace, name)
+        self._routes[place].discard(tenant.name)
+        if not self._routes[place]:
+            del self._routes[place]
 
     def _policies_touched(self, tenant: Key, policy: str | None) -> set[str]:
         """Policies whose count changes: the one that the tenant had and the one that it has, unless they are the same."""
@@ -167,9 +169,11 @@ class Watches:
         self._queue.add(key)
 
 
-def _ingress_names(tenant: Object) -> list[str]:
+def _routes_of(tenant: Object) -> list[tuple[Kind, str]]:
+    """Kind and name of the objects that redirect for a tenant."""
     routes = ((tenant.get("spec") or {}).get("login") or {}).get("routes") or []
-    return [str(route["ingress"]["name"]) for route in routes if route.get("ingress")]
+    drivers = {"ingress": INGRESS, "httpRoute": HTTPROUTE}
+    return [(kind, str(route[key]["name"])) for route in routes for key, kind in drivers.items() if route.get(key)]
 
 
 def _switching(tenant: Object) -> bool:

@@ -31,6 +31,9 @@ from .kinds import (
     CONFIGMAP,
     CRONJOB,
     EVENT,
+    GATEWAY,
+    GATEWAY_CLASS,
+    HTTPROUTE,
     INGRESS,
     JOB,
     LEASE,
@@ -47,6 +50,9 @@ __all__ = [
     "CONFIGMAP",
     "CRONJOB",
     "EVENT",
+    "GATEWAY",
+    "GATEWAY_CLASS",
+    "HTTPROUTE",
     "INGRESS",
     "JOB",
     "LEASE",
@@ -94,7 +100,7 @@ class Kube:
             yield cls(api, reload_credentials, field_manager)
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """Read one object; None when it does not exist."""
+        """Read one object; None when it does not exist. The namespace of a cluster-scoped one is not looked at."""
         try:
             return await self._send("get", _path(kind, namespace, name))
         except NotFound:
@@ -280,7 +286,7 @@ def _typed(kind: Kind, obj: Object) -> Object:
 
 
 def _path(kind: Kind, namespace: str, name: str | None = None) -> str:
-    for part in (namespace, name):
+    for part in (namespace, name) if kind.namespaced else (name,):
         if part is not None and _NAME.fullmatch(part) is None:
             raise Invalid("InvalidName", f"{part!r} is not a name of a Kubernetes object")
     resource = Resource(
@@ -288,8 +294,8 @@ def _path(kind: Kind, namespace: str, name: str | None = None) -> str:
         group=kind.group,
         api_version=kind.version,
         kind=kind.kind,
-        namespaced=True,
+        namespaced=kind.namespaced,
         name=kind.plural,
     )
-    path: str = resource.path(name=name, namespace=namespace)
+    path: str = resource.path(name=name, namespace=namespace if kind.namespaced else None)
     return path

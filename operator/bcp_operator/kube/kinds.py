@@ -8,6 +8,9 @@ __all__ = [
     "CONFIGMAP",
     "CRONJOB",
     "EVENT",
+    "GATEWAY",
+    "GATEWAY_CLASS",
+    "HTTPROUTE",
     "INGRESS",
     "JOB",
     "LEASE",
@@ -22,11 +25,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Kind:
-    """One namespaced kind: apiVersion and kind as in a manifest, plural as in a URL."""
+    """One kind: apiVersion and kind as in a manifest, plural as in a URL."""
 
     api_version: str
     kind: str
     plural: str
+    namespaced: bool = True
 
     @property
     def group(self) -> str:
@@ -49,4 +53,7 @@ SECRET = Kind("v1", "Secret", "secrets")
 PVC = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
+HTTPROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
+GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
 EVENT = Kind("events.k8s.io/v1", "Event", "events")

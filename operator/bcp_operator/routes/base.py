@@ -61,7 +61,8 @@ class Observation:
 
     `shows` is where it sends users as written (not as verified); Unknown when it is absent, foreign or unreadable.
     `in_place` names the side for which apply() would change nothing. `conflict` is why the route is not ours to
-    change (rule RouteOwned), `error` why it could not be read. `state` belongs to the driver.
+    change (rule RouteOwned), `error` why it could not be read; `unserved` with it means that the cluster does not know the kind.
+    `state` belongs to the driver.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Observation:
     error: str | None = None
     resource_version: str | None = None
     path_preserved: bool = False
+    unserved: bool = False
     state: Any = None
 
 

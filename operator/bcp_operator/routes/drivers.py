@@ -5,6 +5,7 @@ from bcp_operator.kube.client import Kube
 from bcp_operator.systems.hosts import HostPolicy
 
 from .base import Context, Driver, RouteError
+from .httproute import HttpRoute
 from .ingress import AdoptedIngress, ManagedIngress
 from .rfc2136 import Rfc2136
 
@@ -16,6 +17,8 @@ def build(route: Route, context: Context, kube: Kube, hosts: HostPolicy) -> Driv
     if route.ingress is not None:
         driver = ManagedIngress if route.ingress.mode == "Managed" else AdoptedIngress
         return driver(route.name, route.ingress, context, kube, hosts)
+    if route.http_route is not None:
+        return HttpRoute(route.name, route.http_route, context, kube, hosts)
     if route.rfc2136 is not None:
         return Rfc2136(route.name, route.rfc2136, context, kube, hosts)
     raise RouteError(f"route {route.name} names no driver")

@@ -5,43 +5,33 @@ Adopted serves the primary as its owner built it; our key is there only while th
 Objects carry labels and never an ownerReference: garbage collection must not delete a login URL.
 """
 
-from collections.abc import Awaitable
 from typing import Any
 
-from bcp_operator.api.common import GROUP, LABEL_MANAGED_BY, LABEL_TENANT, System
-from bcp_operator.api.names import COMPONENT_ROUTE, labels
+from bcp_operator.api.common import System
 from bcp_operator.api.tenant import IngressRoute
 from bcp_operator.api.tenant_status import ActiveSystem
-from bcp_operator.kube.bundles import read_ca
 from bcp_operator.kube.client import INGRESS, Kube, Object
-from bcp_operator.kube.errors import AlreadyExists, Conflict, FieldConflict, KubeError, NotFound
-from bcp_operator.observe.probes import LoginAnswer, ask_login
-from bcp_operator.systems.hosts import HostPolicy, HostRefused, host_of
+from bcp_operator.kube.errors import KubeError
+from bcp_operator.systems.hosts import HostPolicy, host_of
 
-from .base import Context, Observation, RouteChanged, RouteError, Target, Verification, normalised
+from .base import Context, Observation, RouteError, Target, Verification, normalised
 from .dialects import Dialect, dialect_for
 from .ownership import owners_of
+from .redirect import ANNOTATION_SHOWS, Redirect, redirects
 
-__all__ = ["ANNOTATION_SHOWS", "AdoptedIngress", "ManagedIngress"]
-
-ANNOTATION_SHOWS = f"{GROUP}/shows"
-"""Side that a Managed Ingress was written for: still true after the login URL of that side was edited."""
+__all__ = ["AdoptedIngress", "ManagedIngress"]
 
 BACKEND_NAME = "bcp-operator-redirect"
 """Service that the schema wants beside the redirect. It need not exist, the redirect answers first (tried on Traefik
 3.7); a backend that is a resource, or a rule without paths, gives a 404 there."""
 
-ASK_TIMEOUT_SECONDS = 2.0
 
-
-class _IngressDriver:
-    """What both modes share: reading, writing on condition, asking the login URL."""
+class _IngressDriver(Redirect):
+    """What both modes share: reading, and writing on condition."""
 
     def __init__(self, name: str, route: IngressRoute, context: Context, kube: Kube, hosts: HostPolicy) -> None:
-        self.name = name
-        self._route, self._context, self._kube, self._hosts = route, context, kube, hosts
-        self._ca_pem: str | None = None
-        self._ca_read = False
+        super().__init__(name, f"Ingress {route.name}", context, kube, hosts)
+        self._route = route
 
     async def observe(self) -> Observation:
         """Read the Ingress."""
@@ -67,50 +57,6 @@ class _IngressDriver:
         metadata |= parts.pop("metadata", {})
         return {"metadata": metadata, **parts}
 
-    def _check(self, target: Target) -> None:
-        """A redirect target is written into a proxy's configuration and shown to every user: judge it first."""
-        try:
-            self._hosts.check_url(target.login_url)
-        except HostRefused as error:
-            raise RouteError(f"loginURL of the {target.system.lower()} is refused: {error}") from None
-
-    async def _write(self, call: Awaitable[Object]) -> Object:
-        try:
-            return await call
-        except FieldConflict as error:
-            # observe() saw no other owner, or it would have said so: somebody came between.
-            names = ", ".join(sorted(set(error.owners.values())))
-            raise RouteChanged(f"Ingress {self._route.name}: {names} has just set the redirect annotation") from None
-        except (Conflict, AlreadyExists, NotFound) as error:
-            raise RouteChanged(f"Ingress {self._route.name} changed meanwhile: {error.reason}") from None
-        except KubeError as error:
-            raise RouteError(f"cannot write Ingress {self._route.name}: {error.message}") from error
-
-    async def _ask(self) -> LoginAnswer:
-        login = self._context.login
-        if not self._ca_read:
-            try:
-                self._ca_pem = await read_ca(self._kube, self._context.tenant_namespace, login.ca_ref)
-            except KubeError as error:
-                return LoginAnswer(None, None, "Untrusted", error.message)
-            self._ca_read = True
-        return await ask_login(
-            login.url,
-            hosts=self._hosts,
-            connect_to=login.connect_to,
-            ca_pem=self._ca_pem,
-            timeout_seconds=ASK_TIMEOUT_SECONDS,
-        )
-
-    def _side_of(self, url: str | None) -> System | None:
-        """Which side's login page this is."""
-        wanted = normalised(url)
-        if wanted is None:
-            return None
-        if wanted == normalised(self._context.primary_url):
-            return "Primary"
-        return "Secondary" if wanted == normalised(self._context.secondary_url) else None
-
 
 class ManagedIngress(_IngressDriver):
     """Our own Ingress: one host, one path, one redirect."""
@@ -124,7 +70,9 @@ class ManagedIngress(_IngressDriver):
 
     def _seen(self, found: Object) -> Observation:
         annotations = found["metadata"].get("annotations") or {}
-        conflict = self._foreign_object(found) or _rival(found, self._dialect)
+        conflict = self._foreign_object(found, "choose another name, delete it, or use mode Adopted") or _rival(
+            found, self._dialect
+        )
         url = annotations.get(self._dialect.redirect_key)
         side = self._side_of(url)
         if side is None and any(owner.is_ours for owner in owners_of(found, self._dialect.redirect_key)):
@@ -134,7 +82,7 @@ class ManagedIngress(_IngressDriver):
         return Observation(
             self.name,
             shows,
-            ours=self._foreign_object(found) is None,
+            ours=self._foreign_object(found, "choose another name, delete it, or use mode Adopted") is None,
             in_place=side if side is not None and self._is_complete(found, side) else None,
             conflict=conflict,
             resource_version=found["metadata"]["resourceVersion"],
@@ -166,9 +114,7 @@ class ManagedIngress(_IngressDriver):
 
     async def verify(self, target: Target) -> Verification:
         """See Driver.verify: the login URL has to redirect to the target's page."""
-        answer = await self._ask()
-        side = self._side_of(answer.location) if answer.status in (301, 302, 303, 307, 308) else None
-        return Verification(side == target.system, side or "Unknown", answer.detail)
+        return await self._redirects_to(target)
 
     async def _create(self) -> Object:
         """Make the object without class and redirect, as no controller serves it, and only if there is none.
@@ -181,9 +127,6 @@ class ManagedIngress(_IngressDriver):
     def _wanted(self, target: Target, found: Object | None) -> Object:
         annotations = {self._dialect.redirect_key: target.login_url, ANNOTATION_SHOWS: target.system}
         return self._body(found, annotations, metadata={"labels": self._labels()}, spec=self._spec())
-
-    def _labels(self) -> dict[str, str]:
-        return labels(self._context.tenant_name, COMPONENT_ROUTE)
 
     def _rules(self) -> list[Object]:
         backend = {"service": {"name": BACKEND_NAME, "port": {"number": 80}}}
@@ -208,16 +151,6 @@ class ManagedIngress(_IngressDriver):
             and wanted["metadata"]["annotations"].items() <= (metadata.get("annotations") or {}).items()
             and any(owner.is_ours for owner in owners_of(found, self._dialect.redirect_key))
         )
-
-    def _foreign_object(self, found: Object) -> str | None:
-        marks = found["metadata"].get("labels") or {}
-        ours = self._labels()
-        if all(marks.get(key) == ours[key] for key in (LABEL_TENANT, LABEL_MANAGED_BY)):
-            return None
-        owner = marks.get(LABEL_TENANT)
-        if owner:
-            return f"Ingress {self._route.name} belongs to BCPTenant {owner}: choose another name"
-        return f"Ingress {self._route.name} is not the operator's: choose another name, delete it, or use mode Adopted"
 
 
 class AdoptedIngress(_IngressDriver):
@@ -284,8 +217,7 @@ class AdoptedIngress(_IngressDriver):
         answer = await self._ask()
         if answer.status is None:
             return Verification(False, "Unknown", answer.detail)
-        redirects = answer.status in (301, 302, 303, 307, 308)
-        side: System = "Secondary" if redirects and self._side_of(answer.location) == "Secondary" else "Primary"
+        side: System = "Secondary" if redirects(answer) and self._side_of(answer.location) == "Secondary" else "Primary"
         return Verification(side == target.system, side, answer.detail)
 
     async def _withdraw(self, seen: Observation) -> None:

@@ -1,11 +1,11 @@
-"""Who set an annotation: what managedFields say about one key."""
+"""Who set an annotation, or a list of the spec: what managedFields say about it."""
 
 from dataclasses import dataclass
 
 from bcp_operator.api.common import FIELD_MANAGER
 from bcp_operator.kube.client import Object
 
-__all__ = ["Owner", "owners_of"]
+__all__ = ["Owner", "owners_of", "owners_of_spec"]
 
 # What `kubectl patch`, `annotate` and `edit` call themselves: a person's hand, not a pipeline that will be back.
 _BY_HAND = frozenset({"kubectl-patch", "kubectl-annotate", "kubectl-edit"})
@@ -31,10 +31,20 @@ class Owner:
 
 def owners_of(obj: Object, annotation: str) -> list[Owner]:
     """All managers that own this annotation."""
+    return _owners(obj, "f:metadata", "f:annotations", f"f:{annotation}")
+
+
+def owners_of_spec(obj: Object, field: str) -> list[Owner]:
+    """All managers that own this field of the spec, e.g. an atomic list."""
+    return _owners(obj, "f:spec", f"f:{field}")
+
+
+def _owners(obj: Object, *path: str) -> list[Owner]:
     owners = []
     for entry in obj["metadata"].get("managedFields") or []:
         fields = entry.get("fieldsV1") or {}
-        keys = (fields.get("f:metadata") or {}).get("f:annotations") or {}
-        if f"f:{annotation}" in keys:
+        for step in path[:-1]:
+            fields = fields.get(step) or {}
+        if path[-1] in fields:
             owners.append(Owner(str(entry.get("manager", "unknown")), str(entry.get("operation", ""))))
     return owners

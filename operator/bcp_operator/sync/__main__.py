@@ -14,8 +14,8 @@ from .config import PROFILES, ConfigError, prepare, read_config
 from .log import set_up
 from .supervisor import supervise, write_termination_message
 
-EPILOG = """exit codes: 0 done; 2 usage, run.yaml, profile or credentials; 3 done but for some entities;
-4 held: the writer lease is fenced or taken, or the login URL shows the secondary; 5 failed."""
+EPILOG = """exit codes: 0 done; 2 usage, run.yaml, profile or credentials; 3 done but for some entities, or the
+guard withheld some; 4 held: the writer lease is fenced or taken, or the login URL shows the secondary; 5 failed."""
 log = logging.getLogger(__name__)
 
 

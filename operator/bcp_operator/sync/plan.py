@@ -5,7 +5,7 @@ Nothing is held in memory per entity: listings and matches come through World, a
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from bcp_operator.systems import paths
@@ -62,6 +62,7 @@ class Action:
     reason: str = ""
     fields: tuple[str, ...] = ()  # that change; for create: left out at first, for want of their target
     unresolved: tuple[str, ...] = ()  # references that lead nowhere
+    removes: bool = False  # puts the entity out of use: a removal, whatever call does it
 
 
 class World(Protocol):
@@ -290,7 +291,9 @@ def _compare(planner: _Planner, head: Head, match: Match) -> Action:
         kind: Kind = "adopt"
     else:
         kind = "update" if fields else "refresh"
-    return _action(planner, head, kind, match, fields=fields, unresolved=unresolved)
+    action = _action(planner, head, kind, match, fields=fields, unresolved=unresolved)
+    retires = kind == "update" and head.inactive and theirs is not None and not theirs.inactive
+    return replace(action, removes=True, reason="out of use in the primary") if retires else action
 
 
 def _as_written(row: Row, primary_hash: str, secondary_hash: str) -> bool:
@@ -336,7 +339,8 @@ def _vanished(scope: Scope, world: World, known: Known, name: str, phase: int) -
             reason = "VanishedFromPrimary: this type can't be put out of use"
             yield Action(phase, name, "keep", theirs.key, None, theirs.id, reason)
         else:
-            yield Action(phase, name, "deactivate", row.key, row.primary_id, theirs.id, "vanished from the primary")
+            reason = "vanished from the primary"
+            yield Action(phase, name, "deactivate", row.key, row.primary_id, theirs.id, reason, removes=True)
 
 
 def _marked(scope: Scope, world: World, name: str, row: Row) -> str | None:

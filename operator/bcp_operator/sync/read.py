@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bcp_operator.systems import paths
+from bcp_operator.systems.body import as_text
 from bcp_operator.systems.client import Page, ReadOnlyClient
 from bcp_operator.systems.content import Content, content_hash, ordered, strip
 from bcp_operator.systems.errors import CallFailed
@@ -52,7 +53,11 @@ class Reader:
         inactive = bool(done_when and self.own.compiled(done_when)(raw))
         marker = paths.first(raw, self.own.marker_path) if self.own.marker_path else None
         head = Head(
-            entity_id, self.key(raw), marker if isinstance(marker, str) else None, inactive, content_hash(content)
+            entity_id,
+            self.key(raw),
+            as_text(marker) if isinstance(marker, str) else None,
+            inactive,
+            content_hash(content),
         )
         return head, content
 
@@ -67,16 +72,16 @@ class Reader:
         value = self.own.key.compiled(self.own.key.path)(raw)
         if isinstance(value, list | dict):
             parts = list(value.values()) if isinstance(value, dict) else value
-            text = None if None in parts else json.dumps(value, sort_keys=True, ensure_ascii=False)
+            text = None if None in parts else as_text(json.dumps(value, sort_keys=True, ensure_ascii=False))
         else:
-            text = None if value is None or value == "" else str(value)
+            text = None if value is None or value == "" else as_text(value)
         return text.casefold() if text is not None and self.own.key.ignore_case else text
 
     def _scalar(self, expression: str, raw: Mapping[str, Any]) -> str | None:
         value = self.own.compiled(expression)(raw)
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             return None
-        return str(value)
+        return as_text(value)
 
 
 async def read_listing(client: ReadOnlyClient, reader: Reader, spool: Spool, side: Side, type_name: str) -> int:

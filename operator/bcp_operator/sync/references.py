@@ -1,12 +1,15 @@
 """References between entities: the order of types, and rewriting IDs from the primary's to the secondary's. Pure."""
 
+import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 
+from bcp_operator.systems.body import as_text
 from bcp_operator.systems.content import Content
 from bcp_operator.systems.paths import DROPPED, rewrite
 from bcp_operator.systems.profile import EntityType, Profile
 
+_NUMBER = re.compile("0|[1-9][0-9]{0,18}")
 Resolve = Callable[[tuple[str, ...], str], "Target"]
 
 
@@ -36,7 +39,7 @@ def rewrite_references(entity_type: EntityType, content: Content, resolve: Resol
         def change(value: object, types: tuple[str, ...] = types, name: str = name) -> object:
             if value is None:
                 return None
-            target = resolve(types, str(value))
+            target = resolve(types, as_text(value))
             if target.secondary_id is not None:
                 return _like(value, target.secondary_id)
             if target.awaited_type is not None:
@@ -96,6 +99,6 @@ def dependents(profile: Profile, broken: Collection[str]) -> set[str]:
 
 def _like(original: object, secondary_id: str) -> object:
     """The secondary's ID in the JSON type of the primary's: systems with whole-number IDs want numbers."""
-    if isinstance(original, int) and not isinstance(original, bool) and secondary_id.isdigit():
+    if isinstance(original, int) and not isinstance(original, bool) and _NUMBER.fullmatch(secondary_id):
         return int(secondary_id)
     return secondary_id

@@ -4,10 +4,19 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bcp_operator.api.run import ACTIONS, Action, RunCounts, RunIssue, RunReport, RunResult
+from bcp_operator.api.run import ACTIONS, Action, GuardedKind, RunCounts, RunIssue, RunReport, RunResult, RunTripped
 
 MAX_LISTED = 10_000  # of each list; totals are always complete
+MAX_LIMITS_TOLD = 5
+_KINDS_WORST_FIRST: tuple[GuardedKind, ...] = ("remove", "update", "create")
+_NOUNS = {"remove": "removals", "update": "updates", "create": "creates"}
 WHOLE_TYPE = "(whole type)"
+
+
+def describe_limit(tripped: RunTripped) -> str:
+    """A limit of the guard that was passed, for people."""
+    what = f"{tripped.type}: {tripped.planned} {_NOUNS[tripped.kind]}"
+    return f"{what}, {tripped.allowed} need no approval, {tripped.correlated} correlated"
 
 
 @dataclass
@@ -18,6 +27,11 @@ class Tally:
     errors: list[RunIssue] = field(default_factory=list)
     unresolved: list[RunIssue] = field(default_factory=list)
     kept: list[RunIssue] = field(default_factory=list)
+    withheld: list[RunIssue] = field(default_factory=list)
+    planned: list[RunIssue] = field(default_factory=list)
+    tripped: list[RunTripped] = field(default_factory=list)
+    withheld_hash: str | None = None
+    remark: str = ""  # on an approval that doesn't count
     broken: dict[str, str] = field(default_factory=dict)  # type -> why it was left out
     truncated: bool = False
 
@@ -39,6 +53,15 @@ class Tally:
         """Note a reference that was left out."""
         self._list(self.unresolved, type_name, key, f"UnresolvedReference: {path}")
 
+    def withhold(self, type_name: str, key: str | None, what: str) -> None:
+        """Note an entity to which something was to be done that waits for approval."""
+        self.count(type_name, "withheld")
+        self._list(self.withheld, type_name, key, what)
+
+    def plan(self, type_name: str, key: str | None, what: str) -> None:
+        """Note an entity to which a dry run would have done something."""
+        self._list(self.planned, type_name, key, what)
+
     def keep(self, type_name: str, key: str | None, reason: str) -> None:
         """Note an entity of the secondary that was left alone."""
         self._list(self.kept, type_name, key, reason)
@@ -51,7 +74,8 @@ class Tally:
         """How a run over `chosen` types that came to its end has gone."""
         if self.broken and len(self.broken) >= chosen:
             return "Failed"
-        return "Partial" if self.broken or self.total("failed") or self.total("skipped") else "Succeeded"
+        undone: tuple[Action, ...] = ("failed", "skipped", "withheld")
+        return "Partial" if self.broken or any(self.total(action) for action in undone) else "Succeeded"
 
     def report(self, result: RunResult, start: datetime, seconds: float, message: str = "") -> RunReport:
         """The complete report."""
@@ -65,6 +89,10 @@ class Tally:
             errors=self.errors,
             unresolved=self.unresolved,
             kept=self.kept,
+            withheld=self.withheld,
+            withheld_hash=self.withheld_hash,
+            tripped=self.tripped,
+            planned=self.planned,
             truncated=self.truncated,
         )
 
@@ -75,6 +103,20 @@ class Tally:
             self.truncated = True
 
     def _message(self) -> str:
+        return "; ".join(part for part in (self._withheld(), self._undone()) if part)
+
+    def _withheld(self) -> str:
+        """How many of what the guard withheld. The worst first: what takes something away."""
+        if self.withheld_hash is None:
+            return ""
+        worst_first = sorted(self.tripped, key=lambda one: (_KINDS_WORST_FIRST.index(one.kind), one.type))
+        limits = [describe_limit(one) for one in worst_first[:MAX_LIMITS_TOLD]]
+        more = len(worst_first) - len(limits)
+        tail = f"; and {more} more limits" if more else ""
+        remark = f"; {self.remark}" if self.remark else ""
+        return f"{self.total('withheld')} actions withheld ({'; '.join(limits)}{tail}){remark}"
+
+    def _undone(self) -> str:
         if self.broken:
             name, reason = next(iter(self.broken.items()))
             return f"{len(self.broken)} types were left out; {name}: {reason}"

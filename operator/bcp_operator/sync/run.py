@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bcp_operator.api.run import REPORT_LIMIT_BYTES, ExitCode, RunReport, RunSystem
+from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunReport, RunSystem
 from bcp_operator.systems.client import Gate, ReadOnlyClient, WritableClient
 from bcp_operator.systems.pace import Pace
 from bcp_operator.systems.transport import Transport, open_client
@@ -19,17 +19,28 @@ from .config import ConfigError, Setup
 from .correlations.sqlite import open_sqlite
 from .correlations.store import Store, StoreError
 from .fence import ApiError, ApiServer, Fence, Held, publish_report
+from .guard import guarded_kind
 from .login import refuse_when_secondary
-from .plan import Scope, Side, blocked_types, empty_listings, plan
+from .plan import Kind, Scope, Side, blocked_types, empty_listings, plan
 from .read import ListingError, Reader, read_listing
 from .report import Tally
 from .spool import Spool
+from .withhold import describe, finish, withhold
 
 EXIT_CODES = {
     "Succeeded": ExitCode.SUCCEEDED,
+    "Planned": ExitCode.SUCCEEDED,
     "Partial": ExitCode.PARTIAL,
     "Held": ExitCode.HELD,
     "Failed": ExitCode.FAILED,
+}
+_PLANNED: dict[Kind, Action] = {
+    "create": "created",
+    "update": "updated",
+    "adopt": "adopted",
+    "refresh": "unchanged",
+    "unchanged": "unchanged",
+    "deactivate": "deactivated",
 }
 log = logging.getLogger(__name__)
 
@@ -58,7 +69,7 @@ def run(setup: Setup) -> RunReport:
     fence: Fence | None = None
     try:
         api = ApiServer.in_cluster(os.environ) if setup.config.lease or setup.config.report else None
-        if setup.config.lease and api:
+        if setup.config.lease and api and not setup.config.dry_run:
             fence = Fence(api, setup.config.lease.namespace, setup.config.lease.name)
             fence.acquire()
             log.info("writer lease taken", extra={"holder": fence.identity})
@@ -82,11 +93,16 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
     async with asyncio.timeout(limit - min(10.0, limit / 10)):
         if this.setup.config.login:
             await refuse_when_secondary(this.setup.config.login)
+        if this.setup.config.dry_run:
+            return await plan_only(this.setup, note_plan, this)
         with _store(this.setup) as store, _spool() as spool:
             gate = fence.gate if fence else _open_gate
             async with _systems(this.setup, gate) as (primary, secondary):
                 await read_both(this.setup, primary, secondary, spool, this.tally)
                 scope = make_plan(this.setup, store, spool, this.tally)
+                decision = withhold(this.setup.config, scope, spool, store, this.tally, keep=True)
+                if decision.hash or decision.approval:
+                    log.warning("guard", extra={"withheld": decision.hash, "approved": decision.approval})
                 applier = Applier(
                     scope,
                     spool,
@@ -97,22 +113,42 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
                     concurrency=this.setup.config.limits.concurrency,
                 )
                 await applier.run()
+                finish(decision, scope, store, this.tally)
                 log.info("done", extra={"reads": primary.requests, "writes": secondary.writes})
     return this.report()
 
 
-async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None]) -> RunReport:
+async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None], this: Run | None = None) -> RunReport:
     """Read both sides and plan; hands the spool with its actions to `consume`. Writes nothing anywhere.
 
     Raises StoreError.
     """
-    this = Run(setup)
+    this = this or Run(setup)
     with _store(setup, read_only=True) as store, _spool() as spool:
         async with _systems(setup, _shut_gate) as (primary, secondary):
             await read_both(setup, primary, secondary, spool, this.tally)
-        make_plan(setup, store, spool, this.tally)
+        scope = make_plan(setup, store, spool, this.tally)
+        withhold(setup.config, scope, spool, store, this.tally, keep=False)
         consume(spool, this.tally)
-    return this.report()
+    report = this.report()
+    if report.result == "Failed":
+        return report
+    message = "; ".join(part for part in ("plan only, nothing was written", report.message) if part)
+    return report.model_copy(update={"result": "Planned", "message": message})
+
+
+def note_plan(spool: Spool, tally: Tally) -> None:
+    """Put what would be done into the tally, for the report of a dry run."""
+    for action in spool.actions():
+        counted = _PLANNED.get(action.kind)
+        if counted is not None:
+            tally.count(action.type, counted)
+        if guarded_kind(action) is not None and action.kind != "link":
+            tally.plan(action.type, action.key or action.primary_id, describe(action))
+        if action.kind == "skip":
+            tally.error(action.type, action.key or action.primary_id, action.reason, "skipped")
+        if action.kind == "keep":
+            tally.keep(action.type, action.key or action.secondary_id, action.reason)
 
 
 async def read_both(

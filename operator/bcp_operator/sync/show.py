@@ -8,15 +8,16 @@ from typing import Any
 
 from .correlations.store import Row
 from .plan import Action
-from .report import Tally
+from .report import Tally, describe_limit
 from .spool import Spool
 
 
 def show_plan(spool: Spool, tally: Tally, output: str) -> None:
-    """Print what a run would do. The hash is over every action: equal worlds have equal plans."""
+    """Print what a run would do and what it would withhold. Equal worlds have equal plans and hashes, byte for byte."""
     digest = hashlib.sha256()
     counts: dict[str, Counter[str]] = {name: Counter(counter) for name, counter in tally.counts.items()}
     lines: list[dict[str, Any]] = []
+    held = [_line(action) for action in spool.withheld()]
     for action in spool.actions():
         if action.kind != "link":
             counts.setdefault(action.type, Counter())[action.kind] += 1
@@ -27,20 +28,29 @@ def show_plan(spool: Spool, tally: Tally, output: str) -> None:
             "hash": f"sha256:{digest.hexdigest()}",
             "counts": {name: dict(sorted(counter.items())) for name, counter in sorted(counts.items())},
             "leftOut": tally.broken,
+            "withheld": {
+                "hash": tally.withheld_hash,
+                "limits": [tripped.model_dump(by_alias=True) for tripped in tally.tripped],
+                "actions": held,
+            },
             "actions": lines,
         }
         print(json.dumps(document, sort_keys=True))
         return
-    for line in lines:
+    for line in [*lines, *({**line, "action": f"withheld {line['action']}"} for line in held)]:
         detail = line.get("reason") or ", ".join(line.get("fields", []))
         print(
-            f"{line['action']:<11} {line['type']:<16} {line.get('key') or line.get('secondaryID', '')}  {detail}".rstrip()
+            f"{line['action']:<19} {line['type']:<16} {line.get('key') or line.get('secondaryID', '')}  {detail}".rstrip()
         )
     for name, reason in sorted(tally.broken.items()):
-        print(f"left out    {name:<16} {reason}")
+        print(f"left out            {name:<16} {reason}")
     for name, counter in sorted(counts.items()):
         print(f"{name}: " + ", ".join(f"{number} {kind}" for kind, number in sorted(counter.items())))
     print(f"plan sha256:{digest.hexdigest()}")
+    for tripped in tally.tripped:
+        print(f"guard {describe_limit(tripped)}")
+    if tally.withheld_hash:
+        print(f"withheld {tally.withheld_hash}")
 
 
 def show_rows(rows: Iterable[Row], output: str) -> int:

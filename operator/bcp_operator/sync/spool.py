@@ -7,8 +7,10 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
+from bcp_operator.api.run import GuardedKind
 from bcp_operator.systems.content import Content, canonical
 
+from .guard import guarded_kind
 from .plan import Action, Head, Match, Side
 
 _SCHEMA = """
@@ -18,8 +20,12 @@ CREATE INDEX by_key ON entity (side, type, key);
 CREATE INDEX by_marker ON entity (side, type, marker) WHERE marker IS NOT NULL;
 CREATE TABLE pairing (type TEXT, primary_id TEXT, how TEXT, secondary_id TEXT, PRIMARY KEY (type, primary_id)) WITHOUT ROWID;
 CREATE INDEX by_claim ON pairing (type, secondary_id) WHERE secondary_id IS NOT NULL;
-CREATE TABLE action (phase INTEGER, type TEXT, id TEXT, kind TEXT, rest TEXT, PRIMARY KEY (phase, type, id, kind)) WITHOUT ROWID;
+CREATE TABLE action (phase INTEGER, type TEXT, id TEXT, kind TEXT, guarded TEXT, rest TEXT,
+  PRIMARY KEY (phase, type, id, kind)) WITHOUT ROWID;
+CREATE TABLE held (type TEXT, id TEXT, PRIMARY KEY (type, id)) WITHOUT ROWID;
+CREATE TABLE released (type TEXT, id TEXT, PRIMARY KEY (type, id)) WITHOUT ROWID;
 """
+_HELD = "guarded IS NOT NULL AND EXISTS (SELECT 1 FROM held WHERE held.type = action.type AND held.id = action.id)"
 _HEADS = "SELECT id, key, marker, inactive, hash FROM entity WHERE side = ? AND type = ?"
 
 
@@ -110,27 +116,62 @@ class Spool:
     def keep(self, action: Action) -> None:
         """Note what is to be done."""
         rest = json.dumps(
-            [action.key, action.primary_id, action.secondary_id, action.reason, action.fields, action.unresolved]
+            [
+                *(action.key, action.primary_id, action.secondary_id, action.reason),
+                *(action.fields, action.unresolved, action.removes),
+            ]
         )
-        identity = action.primary_id or action.secondary_id
-        self._db.execute(
-            "INSERT INTO action VALUES (?,?,?,?,?)", (action.phase, action.type, identity, action.kind, rest)
-        )
+        row = (action.phase, action.type, _identity(action), action.kind, guarded_kind(action), rest)
+        self._db.execute("INSERT INTO action VALUES (?,?,?,?,?,?)", row)
 
     def actions(self, phase: int | None = None) -> Iterator[Action]:
-        """What is to be done, in order."""
-        query = (
-            "SELECT phase, type, kind, rest FROM action WHERE (? IS NULL OR phase = ?) ORDER BY phase, type, id, kind"
-        )
-        for number, type_name, kind, rest in self._db.execute(query, (phase, phase)):
-            key, primary_id, secondary_id, reason, fields, unresolved = json.loads(rest)
+        """What is to be done, in order, without what is withheld."""
+        where = f"(? IS NULL OR phase = ?) AND NOT ({_HELD})"
+        return self._actions(where, "phase, type, id, kind", (phase, phase))
+
+    def withheld(self) -> Iterator[Action]:
+        """What is withheld, one action per entity, in an order that the phases don't change."""
+        return self._actions(f"kind <> 'link' AND {_HELD}", "type, kind, id")
+
+    def guarded(self) -> dict[tuple[str, GuardedKind], int]:
+        """Number of entities per type and kind of the guard, without what is withheld already."""
+        where = f"guarded IS NOT NULL AND kind <> 'link' AND NOT ({_HELD})"
+        query = f"SELECT type, guarded, count(*) FROM action WHERE {where} GROUP BY 1, 2"  # noqa: S608 (constants)
+        return {(type_name, kind): number for type_name, kind, number in self._db.execute(query)}
+
+    def hold_all(self, type_name: str, kind: GuardedKind) -> None:
+        """Withhold this kind of a type."""
+        query = "INSERT OR IGNORE INTO held SELECT type, id FROM action WHERE type = ? AND guarded = ?"
+        self._db.execute(query, (type_name, kind))
+
+    def hold(self, actions: Iterable[Action]) -> None:
+        """Withhold these; they may come from the spool itself."""
+        rows = [(action.type, _identity(action)) for action in actions]
+        self._db.executemany("INSERT OR IGNORE INTO held VALUES (?,?)", rows)
+
+    def release(self, actions: Iterable[Action]) -> None:
+        """Withhold these no longer; they may come from the spool itself."""
+        rows = ((action.type, _identity(action)) for action in actions)
+        self._db.executemany("INSERT OR IGNORE INTO released VALUES (?,?)", rows)
+        self._db.execute("DELETE FROM held WHERE (type, id) IN (SELECT type, id FROM released)")
+        self._db.execute("DELETE FROM released")
+
+    def _actions(self, where: str, order: str, values: Sequence[object] = ()) -> Iterator[Action]:
+        query = f"SELECT phase, type, kind, rest FROM action WHERE {where} ORDER BY {order}"  # noqa: S608 (constants)
+        for number, type_name, kind, rest in self._db.execute(query, values):
+            key, primary_id, secondary_id, reason, fields, unresolved, removes = json.loads(rest)
             yield Action(
-                number, type_name, kind, key, primary_id, secondary_id, reason, tuple(fields), tuple(unresolved)
+                *(number, type_name, kind, key, primary_id, secondary_id, reason),
+                *(tuple(fields), tuple(unresolved), removes),
             )
 
     def phases(self) -> list[int]:
         """Numbers of the phases that hold anything, in order."""
         return [number for (number,) in self._db.execute("SELECT DISTINCT phase FROM action ORDER BY phase")]
+
+
+def _identity(action: Action) -> str | None:
+    return action.primary_id or action.secondary_id
 
 
 def _head(row: tuple[str, str | None, str | None, int, str]) -> Head:

@@ -7,7 +7,6 @@ from the environment, TLS contexts made once, and errors that say whether the re
 
 import asyncio
 import functools
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+
+from .body import read_json
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 USER_AGENT = "bcp-operator"
@@ -40,10 +41,7 @@ class Answer:
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError without quoting the body."""
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            raise ValueError(f"the body ({len(self.body)} bytes) is not JSON") from None
+        return read_json(self.body)
 
 
 @functools.lru_cache(maxsize=256)

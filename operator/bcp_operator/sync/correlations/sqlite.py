@@ -3,17 +3,17 @@
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .store import FieldHashes, Row, Status, StoreError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 5.0
 
-_SCHEMA = """
+_SCHEMA_1 = """
 CREATE TABLE correlation (
   pair TEXT NOT NULL, type TEXT NOT NULL, primary_id TEXT NOT NULL, correlation_id TEXT NOT NULL, secondary_id TEXT,
   key TEXT, primary_hash TEXT, secondary_hash TEXT, fields TEXT NOT NULL,
@@ -22,6 +22,16 @@ CREATE TABLE correlation (
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX by_secondary ON correlation (pair, type, secondary_id) WHERE secondary_id IS NOT NULL;
 """
+_SCHEMA_2 = """
+CREATE TABLE copied (pair TEXT NOT NULL, type TEXT NOT NULL, PRIMARY KEY (pair, type)) WITHOUT ROWID;
+CREATE TABLE approval (number INTEGER PRIMARY KEY, pair TEXT NOT NULL, hash TEXT NOT NULL, used INTEGER NOT NULL,
+  UNIQUE (pair, hash));  -- number: the newest has the highest
+CREATE TABLE withheld (number INTEGER NOT NULL REFERENCES approval, fingerprint TEXT NOT NULL,
+  PRIMARY KEY (number, fingerprint)) WITHOUT ROWID;
+"""
+_STEPS = ("", _SCHEMA_1, _SCHEMA_2)  # step n leads to schema version n
+KEPT_APPROVALS = 5
+_APPROVAL = "FROM approval WHERE pair = ? AND hash = ?"
 _COLUMNS = "type, primary_id, correlation_id, secondary_id, key, primary_hash, secondary_hash, fields, status, version"
 _MOVE = (
     "UPDATE correlation SET secondary_id = NULL, status = 'INACTIVE', version = version + 1"
@@ -88,6 +98,41 @@ class SqliteStore:
                 [(self._pair, row.type, row.primary_id) for row in rows],
             )
 
+    def copied(self, type_name: str) -> bool:
+        """Whether a run has once come to the end of this type's copy."""
+        return self._is("SELECT 1 FROM copied WHERE pair = ? AND type = ?", (self._pair, type_name))
+
+    def set_copied(self, types: Iterable[str]) -> None:
+        """Note that."""
+        with self._transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO copied VALUES (?,?)", [(self._pair, name) for name in types])
+
+    def withhold(self, approval: str, fingerprints: Iterable[str]) -> None:
+        """Keep what approving this hash would mean; of earlier ones the last few stay."""
+        with self._transaction() as db:
+            self._drop(db, f"SELECT number {_APPROVAL}", (self._pair, approval))
+            new = "INSERT INTO approval (pair, hash, used) VALUES (?,?,0)"
+            number = db.execute(new, (self._pair, approval)).lastrowid
+            rows = ((number, fingerprint) for fingerprint in fingerprints)
+            db.executemany("INSERT INTO withheld VALUES (?,?)", rows)
+            old = "SELECT number FROM approval WHERE pair = ? AND NOT used ORDER BY number DESC LIMIT -1 OFFSET ?"
+            self._drop(db, old, (self._pair, KEPT_APPROVALS))
+
+    def withheld(self, approval: str, fingerprint: str | None = None) -> bool:
+        """Whether that hash is known; whether that action is part of it."""
+        query = f"SELECT 1 FROM withheld WHERE number = (SELECT number {_APPROVAL}) AND ifnull(fingerprint = ?, 1)"  # noqa: S608
+        return self._is(query, (self._pair, approval, fingerprint))
+
+    def use_approval(self, approval: str) -> None:
+        """Note that this hash was approved and used up."""
+        with self._transaction() as db:
+            self._drop(db, f"SELECT number {_APPROVAL}", (self._pair, approval))
+            db.execute("INSERT INTO approval (pair, hash, used) VALUES (?,?,1)", (self._pair, approval))
+
+    def approval_used(self, approval: str) -> bool:
+        """Whether it was."""
+        return self._is(f"SELECT 1 {_APPROVAL} AND used", (self._pair, approval))
+
     def find(self, text: str) -> Iterator[Row]:
         """Rows with this primary ID, secondary ID, correlation ID or key (in any case, where its profile says so)."""
         where = "(? IN (primary_id, secondary_id, correlation_id, key) OR key = ?)"
@@ -97,6 +142,17 @@ class SqliteStore:
         """Release the store."""
         with self._lock:
             self._db.close()
+
+    def _drop(self, db: sqlite3.Connection, numbers: str, values: Sequence[object]) -> None:
+        """Delete approvals and what belongs to them."""
+        for table in ("withheld", "approval"):
+            db.execute(f"DELETE FROM {table} WHERE number IN ({numbers})", values)  # noqa: S608 (constants)
+
+    def _is(self, query: str, values: Sequence[object]) -> bool:
+        if self._version < SCHEMA_VERSION:
+            return False  # opened for reading only, and no run of this version has been here yet
+        with self._lock, self._explained():
+            return self._db.execute(query, values).fetchone() is not None
 
     def _select(self, where: str, values: Sequence[object], limit: int = -1) -> Iterator[Row]:
         query = f"SELECT {_COLUMNS} FROM correlation WHERE pair = ? AND {where} ORDER BY type, primary_id LIMIT {limit}"  # noqa: S608
@@ -120,10 +176,10 @@ class SqliteStore:
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > SCHEMA_VERSION:
             raise StoreError(f"{self._path}: written by a newer bcp-sync (schema {version}); use that version")
-        if version == 0 and not read_only:
-            db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif not read_only:
-            db.executescript("BEGIN IMMEDIATE; COMMIT;")  # take the lock now, not at the first write
+        self._version = version if read_only else SCHEMA_VERSION
+        if not read_only:  # takes the lock now, not at the first write
+            steps = " ".join(_STEPS[version + 1 :])
+            db.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
         return db
 
     @contextmanager

@@ -1,7 +1,7 @@
 """What a run knows of entities that belong together: one row per entity of the primary, kept across runs."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -53,6 +53,24 @@ class Store(Protocol):
 
     def forget(self, rows: Sequence[Row]) -> None:
         """Delete, in one transaction."""
+
+    def copied(self, type_name: str) -> bool:
+        """Whether a run has once come to the end of this type's copy."""
+
+    def set_copied(self, types: Iterable[str]) -> None:
+        """Note that."""
+
+    def withhold(self, approval: str, fingerprints: Iterable[str]) -> None:
+        """Keep what approving this hash would mean; of earlier ones the last few stay."""
+
+    def withheld(self, approval: str, fingerprint: str | None = None) -> bool:
+        """Whether that hash is known; whether that action is part of it."""
+
+    def use_approval(self, approval: str) -> None:
+        """Note that this hash was approved and used up."""
+
+    def approval_used(self, approval: str) -> bool:
+        """Whether it was."""
 
     def find(self, text: str) -> Iterator[Row]:
         """Rows with this primary ID, secondary ID, correlation ID or key."""

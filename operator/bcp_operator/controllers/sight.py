@@ -1,0 +1,131 @@
+"""What was seen of one tenant: the parsed object, the raw ones around it, and how they become what decisions read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from bcp_operator.api.common import FINALIZER
+from bcp_operator.api.tenant import BCPTenantSpec, Route
+from bcp_operator.api.tenant_status import BCPTenantStatus
+from bcp_operator.continuity import request
+from bcp_operator.continuity.observed import Memory, Observed, RouteView, WriterView
+from bcp_operator.kube import jobs as manifests
+from bcp_operator.kube.client import Kube, Object
+from bcp_operator.kube.lease import WriterState
+from bcp_operator.routes.base import Context, Driver, Observation
+from bcp_operator.systems.hosts import HostPolicy
+
+from . import requester
+from .queue import Key
+from .state import TenantState
+
+DriverFactory = Callable[[Route, Context, Kube, HostPolicy], Driver]
+
+
+class Unreadable(Exception):
+    """The object is not what its schema promises; nothing is done for it."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What is fixed for the process: the hosts tenants may name, the sync pods' image, whether requesters are stamped."""
+
+    hosts: HostPolicy
+    image: manifests.Image
+    stamped: bool
+    build: DriverFactory
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was observed, with the raw objects and drivers that acting on it needs."""
+
+    obj: Object
+    seen: Observed
+    fresh: bool
+    drivers: dict[str, Driver] = field(default_factory=dict)
+    observations: dict[str, Observation] = field(default_factory=dict)
+    writer: WriterState | None = None
+    cronjob: Object | None = None
+    wanted: manifests.SyncObjects | None = None
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """The tenant object, parsed."""
+
+    key: Key
+    obj: Object
+    spec: BCPTenantSpec
+    status: BCPTenantStatus
+
+    @property
+    def switching(self) -> bool:
+        """A switch is under way or asked for: read only what it needs, and read it now."""
+        return self.status.operation is not None or self.status.request_hash != request.fingerprint(self.spec)
+
+
+def parse(key: Key, obj: Object) -> Tenant:
+    """The object by its models. Raises Unreadable for a spec that doesn't fit; such a status is worth a wiped one."""
+    try:
+        spec = BCPTenantSpec.model_validate(obj["spec"])
+    except (ValidationError, KeyError) as error:
+        raise Unreadable(f"spec does not fit the schema: is the CRD of another version? ({error})") from None
+    try:
+        return Tenant(key, obj, spec, BCPTenantStatus.model_validate(obj.get("status") or {}))
+    except ValidationError:
+        return Tenant(key, obj, spec, BCPTenantStatus())
+
+
+def observed(tenant: Tenant, state: TenantState, *, stamped: bool, **parts: object) -> Observed:
+    """The tenant object itself for decisions; `parts` is what was found around it."""
+    metadata = tenant.obj["metadata"]
+    return Observed(
+        namespace=tenant.key.namespace,
+        name=tenant.key.name,
+        uid=metadata["uid"],
+        generation=metadata.get("generation", 1),
+        spec=tenant.spec,
+        status=tenant.status,
+        requester=requester.read(tenant.obj, stamped=stamped),
+        deleting="deletionTimestamp" in metadata,
+        finalizer=FINALIZER in (metadata.get("finalizers") or []),
+        memory=_memory(tenant, state),
+        **parts,  # type: ignore[arg-type]
+    )
+
+
+def context(tenant: Tenant) -> Context:
+    """What route drivers have to know of the tenant."""
+    spec = tenant.spec
+    return Context(tenant.key.namespace, tenant.key.name, spec.login, spec.primary.login_url, spec.secondary.login_url)
+
+
+def writer_view(writer: WriterState | None) -> WriterView | None:
+    """The writer Lease."""
+    if writer is None:
+        return None
+    return WriterView(writer.holder, writer.previous_holder, writer.sync_enabled_at)
+
+
+def route_view(route: Route, seen: Observation) -> RouteView:
+    """One route as its driver saw it."""
+    return RouteView(
+        name=seen.name,
+        shows=seen.shows,
+        exists=seen.exists,
+        managed=route.ingress is None or route.ingress.mode == "Managed",
+        current=seen.in_place is not None and seen.in_place == seen.shows,
+        conflict=seen.conflict,
+        error=seen.error,
+        unserved=seen.unserved,
+        path_preserved=seen.path_preserved,
+    )
+
+
+def _memory(tenant: Tenant, state: TenantState) -> Memory:
+    current = state.seen_generation == tenant.obj["metadata"].get("generation")
+    if current and state.seen_at is not None and tenant.status.operation is None:
+        state.remember(request_hash=request.fingerprint(tenant.spec), request_seen=state.seen_at)
+    return state.memory
