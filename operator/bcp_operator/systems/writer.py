@@ -134,6 +134,8 @@ class WritableClient(ReadOnlyClient):
         version = change.version
         if field is not None and version is not None:
             content = {**content, field: version}
+        if call.id_field is not None:
+            content = {**content, call.id_field: str(values["id"])}
         body = self._body(call, content)
         entity_id = str(values["id"])
         if call.bulk is not None and await self._size(call.bulk) > 1:
@@ -188,7 +190,7 @@ class WritableClient(ReadOnlyClient):
         url = await self._session.url(call.base, call.path, values)
         data = None if body is None else encoded(content_type, body)
         headers = {} if data is None else {"Content-Type": content_type}
-        await self._session.send(Request(method, url, headers, data, "write", repeatable))
+        await self._session.send(Request(method, url, headers, data, "write", repeatable, call.errors))
 
     def _body(self, call: WriteCall, content: Any) -> Any:
         return None if call.body is None else applied(call.compiled(call.body), content, "Refused")
@@ -208,7 +210,7 @@ class WritableClient(ReadOnlyClient):
         query = encode.query({name: applied(call.compiled(e), content, "Refused") for name, e in call.query.items()})
         data = None if call.body is None else encoded(content_type, body)
         sent = {**(headers or {}), **({} if data is None else {"Content-Type": content_type})}
-        return await self._session.send(Request(call.method, url + query, sent, data, "write", repeatable))
+        return await self._session.send(Request(call.method, url + query, sent, data, "write", repeatable, call.errors))
 
     async def _send_bulk(self, bulk: Bulk, body: Any) -> Any:
         url = await self._session.url(bulk.base, bulk.path)
