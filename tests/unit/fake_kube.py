@@ -149,7 +149,7 @@ class FakeKube(Kube):
             return False
         if live["metadata"].get("finalizers"):
             if "deletionTimestamp" not in live["metadata"]:
-                live["metadata"]["deletionTimestamp"] = _now()
+                live["metadata"] |= {"deletionTimestamp": _now(), "resourceVersion": self._version()}
                 self._wrote("delete", key)
             return True
         self._remove(key, propagation)

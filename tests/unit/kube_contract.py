@@ -143,6 +143,7 @@ async def case_metadata_patch(ours: Kube, theirs: Kube, namespace: str) -> None:
     dying = await ours.get(CONFIGMAP, namespace, "thing")
     assert dying is not None
     assert dying["metadata"]["deletionTimestamp"]
+    assert dying["metadata"]["resourceVersion"] != held["metadata"]["resourceVersion"]
     assert held["metadata"]["annotations"] == {"bcp-operator.io/note": "x"}
     await ours.patch_metadata(
         CONFIGMAP,

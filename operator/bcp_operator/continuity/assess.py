@@ -91,6 +91,7 @@ class Assessment:
         seen, base = self.seen, self.base
         found: list[Problem | None] = [
             seen.refused,
+            seen.blocked,
             Problem("IntentConflict", self.conflict) if self.conflict else None,
             self._overdue(),
             self._refusal(),

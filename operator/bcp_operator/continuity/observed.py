@@ -135,7 +135,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Observed:
-    """One tenant and everything around it."""
+    """One tenant and everything around it. `blocked`: what the API server did not let this process do just now."""
 
     namespace: str
     name: str
@@ -147,6 +147,7 @@ class Observed:
     deleting: bool = False
     finalizer: bool = False
     refused: Problem | None = None
+    blocked: Problem | None = None
     policy: SyncPolicySpec | None = None
     sync_problem: Problem | None = None
     lease: WriterView | None = None

@@ -1,13 +1,14 @@
 """plan(observed, now): the one decision. Pure; called again after every effect until nothing is left to do."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bcp_operator.api.tenant_status import BCPTenantStatus, Operation
 
 from . import assess, deletion, fence, operation, steady, transitions
 from .actions import Plan
 from .judge import judge
-from .observed import Now, Observed
+from .observed import Now, Observed, Problem
 
 UNREADABLE_RETRY_SECONDS = 5.0
 STANDING_FENCE_POLL_SECONDS = 1.0
@@ -25,6 +26,11 @@ def plan(seen: Observed, now: Now) -> Plan:
     if seen.status.operation is not None:
         return _advance(seen, seen.status.operation, now)
     return _keep(seen, now)
+
+
+def blocked(seen: Observed, why: Problem, now: Now) -> Plan:
+    """An action was not allowed: nothing but to say so, beside all that is seen."""
+    return _write(replace(seen, blocked=why), seen.status, now)
 
 
 def _advance(seen: Observed, running: Operation, now: Now) -> Plan:

@@ -13,12 +13,13 @@ from bcp_operator.continuity.observed import RUN_PREFIX, Probe, SyncView, Writer
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, LEASE, POD, POLICY, PVC, TENANT, Kind, Kube, Object
 from bcp_operator.kube.lease import WriterLease, WriterState, state_of
+from bcp_operator.routes.base import Driver
 
 from . import jobs
 from .cache import Cache, CachedReads
 from .probing import Prober
 from .queue import Key
-from .sight import Sight, Surroundings, Tenant, context, observed, parse, route_view, writer_view
+from .sight import Sight, Surroundings, Tenant, context, deleting, observed, parse, route_view, writer_view
 from .state import TenantState, now
 from .wanted import refused, sync_objects
 
@@ -60,10 +61,11 @@ class Observer:
         problem = refused(tenant.spec, self._around.hosts)
         if problem is not None:
             return Sight(obj, observed(tenant, state, stamped=stamped, refused=problem), fresh)
+        if deleting(obj):
+            return await self._routes_only(tenant, state)
         fresh = fresh or tenant.switching
         reads = self._kube if fresh else self._cached
-        around = context(tenant)
-        drivers = {r.name: self._around.build(r, around, reads, self._around.hosts) for r in tenant.spec.login.routes}
+        drivers = self._drivers(tenant, reads)
         routes, writer, cronjob, found_jobs, policy, probe = await asyncio.gather(
             asyncio.gather(*(driver.observe() for driver in drivers.values())),
             self._writer(tenant, fresh),
@@ -87,6 +89,18 @@ class Observer:
             probe=probe,
         )
         return Sight(obj, seen, fresh, drivers, dict(zip(drivers, routes, strict=True)), writer, cronjob, wanted)
+
+    async def _routes_only(self, tenant: Tenant, state: TenantState) -> Sight:
+        """All that a deletion needs, so that nothing else can hold it up: drivers never raise for what they find."""
+        drivers = self._drivers(tenant, self._kube)
+        found = await asyncio.gather(*(driver.observe() for driver in drivers.values()))
+        routes = tuple(route_view(r, o) for r, o in zip(tenant.spec.login.routes, found, strict=True))
+        seen = observed(tenant, state, stamped=self._around.stamped, routes=routes)
+        return Sight(tenant.obj, seen, True, drivers, dict(zip(drivers, found, strict=True)))
+
+    def _drivers(self, tenant: Tenant, reads: Kube) -> dict[str, Driver]:
+        around = context(tenant)
+        return {r.name: self._around.build(r, around, reads, self._around.hosts) for r in tenant.spec.login.routes}
 
     async def _sync(
         self,

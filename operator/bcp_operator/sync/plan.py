@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from bcp_operator.systems import paths
-from bcp_operator.systems.content import Content, content_hash, diff, ordered
-from bcp_operator.systems.profile import Profile
+from bcp_operator.systems.content import Content, content_hash, diff, ordered, settle
+from bcp_operator.systems.known import NOTHING, Known as KnownEntity
+from bcp_operator.systems.profile import EntityType, Profile
 
 from .correlations.store import Row, Status, correlation_id
 from .references import Rewritten, Target, dependents, referenced, rewrite_references, type_order

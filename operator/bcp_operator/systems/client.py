@@ -13,7 +13,7 @@ from urllib.parse import urlencode, urlsplit
 from .auth import FORM
 from .encode import query
 from .errors import CallFailed
-from .known import known_of
+from .traits import traits_of
 from .paging import PageRequest, PageSeen, PagingError, first_page, next_page
 from .profile import Attached, EntityType, FindCall, ListCall, ReadCall
 from .session import Request, Session, applied, json_of
@@ -176,7 +176,7 @@ def entity_of(value: Any) -> Mapping[str, Any]:
 def _identity(entity_type: EntityType, raw: Mapping[str, Any]) -> dict[str, object]:
     """What the calls of attached fields may name."""
     try:
-        return {"id": entity_type.compiled(entity_type.id)(raw), **known_of(entity_type, raw).ids}
+        return {"id": entity_type.compiled(entity_type.id)(raw), **traits_of(entity_type, raw).ids}
     except ValueError as error:
         raise CallFailed("BadAnswer", str(error)) from None
 

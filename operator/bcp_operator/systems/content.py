@@ -6,7 +6,7 @@ fixed order, so that equal content is equal text.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .paths import Path, remove
@@ -73,6 +73,24 @@ def diff(desired: Content, current: Content, last_written: Mapping[str, tuple[st
             continue
         changes[name] = desired.get(name, REMOVED)
     return changes
+
+
+def settle(
+    desired: Content,
+    current: Content,
+    immutable: Collection[str],
+    last_written: Mapping[str, tuple[str | None, str | None]],
+) -> tuple[Content, list[str]]:
+    """The desired content as far as an update can bring it about, and the immutable fields that stay as they are."""
+    fixed = diff(
+        {name: value for name, value in desired.items() if name in immutable},
+        {name: value for name, value in current.items() if name in immutable},
+        last_written,
+    )
+    if not fixed:
+        return desired, []
+    content = {name: value for name, value in desired.items() if name not in fixed}
+    return content | {name: current[name] for name in fixed if name in current}, sorted(fixed)
 
 
 def _without_empty(value: Any) -> Any:

@@ -68,16 +68,23 @@ class Session:
 
     async def url(self, base: str | None, path: str, values: Mapping[str, object] | None = None) -> str:
         """The address of a call; asks the system for its bases first where the profile says so. Raises CallFailed."""
-        try:
-            found = self.addresses.url(base)
-            if found is None:
+        found = self.addresses.url(base)
+        if found is None:
+            try:
                 await self._find_bases()
-                found = self.addresses.url(base)
-            if found is None:
-                raise AddressError(f"base {base or self.profile.base}: nothing names it")
-            return found + self.addresses.filled(path, values or {})
+            except AddressError as error:
+                raise CallFailed("BadAnswer", str(error)) from None
+            found = self.addresses.url(base)
+        if found is None:
+            raise CallFailed("BadAnswer", f"base {base or self.profile.base}: nothing names it")
+        return found + self.path(path, values or {})
+
+    def path(self, template: str, values: Mapping[str, object]) -> str:
+        """A path with its placeholders replaced. Raises CallFailed."""
+        try:
+            return self.addresses.filled(template, values)
         except AddressError as error:
-            raise CallFailed("BadAnswer", str(error)) from None
+            raise CallFailed("Refused", str(error)) from None
 
     async def send(self, request: Request) -> Answer:
         """Send, and send again what may be sent again, within the budget. Raises CallFailed."""

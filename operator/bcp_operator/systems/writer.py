@@ -6,11 +6,12 @@ from typing import Any
 
 from . import encode
 from .attached import AttachedWriter
+from .body import as_text
 from .bulk import Bulker, Item
 from .client import ReadOnlyClient, encoded, entity_of
 from .content import REMOVED, Changes, Content
 from .errors import CallFailed
-from .known import NOTHING, Known, Scalar, scalar
+from .traits import NOTHING, Traits, Scalar, scalar
 from .profile import Bulk, Call, CreateCall, EntityType, StateCall, UpdateCall, WriteCall
 from .session import Gate, Request, Session, applied, json_of
 from .transport import Answer
@@ -58,7 +59,7 @@ class WritableClient(ReadOnlyClient):
         content = _marked(entity_type, _own(entity_type, content), correlation_id)
         body = self._body(call, content)
         if call.bulk is not None and await self._size(call.bulk) > 1:
-            path = self._session.addresses.filled(call.path, {})
+            path = self._session.path(call.path, {})
             result = await self._bulker.submit(
                 call.bulk, await self._size(call.bulk), Item(call.method, path, None, None, body)
             )
@@ -69,7 +70,7 @@ class WritableClient(ReadOnlyClient):
         new_id = scalar(applied(call.compiled(call.id), _unsure(answer), "OutcomeUnknown"))
         if new_id is None:
             raise CallFailed("OutcomeUnknown", "the answer to the create holds no ID where the profile says")
-        return Written(str(new_id), await self._stored(type_name, call, str(new_id), NOTHING, answer))
+        return Written(as_text(new_id), await self._stored(type_name, call, as_text(new_id), NOTHING, answer))
 
     async def update(
         self,
@@ -80,7 +81,7 @@ class WritableClient(ReadOnlyClient):
         changes: Changes,
         current: Content,
         correlation_id: str,
-        known: Known = NOTHING,
+        traits: Traits = NOTHING,
         same: Same | None = None,
     ) -> Written:
         """Change an entity and its attached fields; repeating it does no harm, so it is tried again.
@@ -90,10 +91,10 @@ class WritableClient(ReadOnlyClient):
         """
         entity_type = self.profile.types[type_name]
         own = {name: value for name, value in changes.items() if name not in entity_type.attached}
-        values = {"id": entity_id, **known.ids}
+        values = {"id": entity_id, **traits.ids}
         written: Written | None = None
         if own:
-            version = await self._version(type_name, values, known, same)
+            version = await self._version(type_name, values, traits, same)
             change = _Change(own, desired, current, correlation_id, version)
             written = await self._update(type_name, values, change)
         fields = {name: value for name, value in changes.items() if name not in own}
@@ -105,18 +106,18 @@ class WritableClient(ReadOnlyClient):
             return Written(entity_id, await self._read_back(type_name, values))
         return written
 
-    async def deactivate(self, type_name: str, entity_id: str, known: Known = NOTHING) -> Written:
+    async def deactivate(self, type_name: str, entity_id: str, traits: Traits = NOTHING) -> Written:
         """Put an entity out of use, without deleting it. Raises CallFailed."""
-        return await self._change_state(type_name, "deactivate", entity_id, known)
+        return await self._change_state(type_name, "deactivate", entity_id, traits)
 
-    async def revive(self, type_name: str, entity_id: str, known: Known = NOTHING) -> Written:
+    async def revive(self, type_name: str, entity_id: str, traits: Traits = NOTHING) -> Written:
         """Put an entity back into use. Raises CallFailed."""
-        return await self._change_state(type_name, "revive", entity_id, known)
+        return await self._change_state(type_name, "revive", entity_id, traits)
 
-    async def delete(self, type_name: str, entity_id: str, known: Known = NOTHING) -> None:
+    async def delete(self, type_name: str, entity_id: str, traits: Traits = NOTHING) -> None:
         """Delete an entity; one that is gone already is as good. Raises CallFailed."""
         try:
-            await self._send_state(type_name, "delete", entity_id, known)
+            await self._send_state(type_name, "delete", entity_id, traits)
         except CallFailed as error:
             if error.reason != "NotFound":
                 raise
@@ -139,7 +140,7 @@ class WritableClient(ReadOnlyClient):
         body = self._body(call, content)
         entity_id = str(values["id"])
         if call.bulk is not None and await self._size(call.bulk) > 1:
-            path = self._session.addresses.filled(call.path, values)
+            path = self._session.path(call.path, values)
             result = await self._bulker.submit(
                 call.bulk, await self._size(call.bulk), Item(call.method, path, entity_id, version, body)
             )
@@ -147,7 +148,7 @@ class WritableClient(ReadOnlyClient):
         header = entity_type.version.header if entity_type.version else None
         headers = {header: str(version)} if header and version is not None else {}
         answer = await self._write(call, values, body, content, repeatable=True, headers=headers)
-        return Written(entity_id, await self._stored(type_name, call, entity_id, Known(values), answer))
+        return Written(entity_id, await self._stored(type_name, call, entity_id, Traits(values), answer))
 
     async def _update_call(self, entity_type: EntityType) -> UpdateCall:
         call = entity_type.update
@@ -158,28 +159,28 @@ class WritableClient(ReadOnlyClient):
         return call
 
     async def _version(
-        self, type_name: str, values: Mapping[str, Scalar], known: Known, same: Same | None
+        self, type_name: str, values: Mapping[str, Scalar], traits: Traits, same: Same | None
     ) -> Scalar | None:
         """The version that goes with an update; from the listing, or read just before."""
         version = self.profile.types[type_name].version
         if version is None or not await self.offers(version, version.when):
             return None
         if version.path is not None:
-            return known.version
+            return traits.version
         found = await self._read(type_name, values)
         if found is None or (same is not None and not same(found[0])):
             raise CallFailed("Stale", "changed in the secondary since it was listed")
         return found[1].get("etag")
 
-    async def _change_state(self, type_name: str, verb: str, entity_id: str, known: Known) -> Written:
-        await self._send_state(type_name, verb, entity_id, known)
-        return Written(entity_id, await self._read_back(type_name, {"id": entity_id, **known.ids}))
+    async def _change_state(self, type_name: str, verb: str, entity_id: str, traits: Traits) -> Written:
+        await self._send_state(type_name, verb, entity_id, traits)
+        return Written(entity_id, await self._read_back(type_name, {"id": entity_id, **traits.ids}))
 
-    async def _send_state(self, type_name: str, verb: str, entity_id: str, known: Known) -> None:
+    async def _send_state(self, type_name: str, verb: str, entity_id: str, traits: Traits) -> None:
         call: StateCall | None = getattr(self.profile.types[type_name], verb)
         if call is None:
             raise CallFailed("Refused", f"the profile has no {verb} call for {type_name}")
-        values = {"id": entity_id, **known.ids}
+        values = {"id": entity_id, **traits.ids}
         body = None if call.body is None else _with_ids(call.body, values)
         await self._send_part(call, values, body, True)
 
@@ -227,7 +228,7 @@ class WritableClient(ReadOnlyClient):
         return min(bulk.size, told) if isinstance(told, int) and told > 0 else bulk.size
 
     async def _stored(
-        self, type_name: str, call: CreateCall | UpdateCall, entity_id: str, known: Known, answer: Answer
+        self, type_name: str, call: CreateCall | UpdateCall, entity_id: str, traits: Traits, answer: Answer
     ) -> Mapping[str, Any] | None:
         """The entity as the system stored it: from the answer, else read back."""
         entity_type = self.profile.types[type_name]
@@ -237,7 +238,7 @@ class WritableClient(ReadOnlyClient):
                 return dict(await self._with_attached(entity_type, found))
             except (ValueError, CallFailed):
                 pass  # e.g. a PATCH answered 200 with another body: read it back
-        return await self._read_back(type_name, {"id": entity_id, **known.ids})
+        return await self._read_back(type_name, {"id": entity_id, **traits.ids})
 
     async def _read_back(self, type_name: str, values: Mapping[str, object]) -> Mapping[str, Any] | None:
         try:
@@ -304,7 +305,7 @@ def _bulk_written(bulk: Bulk, result: Any) -> Written:
     new_id = scalar(applied(bulk.compiled(bulk.id), result, "OutcomeUnknown"))
     if new_id is None:
         raise CallFailed("OutcomeUnknown", "a result of the bulk answer holds no ID where the profile says")
-    return Written(str(new_id), _bulk_entity(bulk, result))
+    return Written(as_text(new_id), _bulk_entity(bulk, result))
 
 
 def _bulk_entity(bulk: Bulk, result: Any) -> Mapping[str, Any] | None:

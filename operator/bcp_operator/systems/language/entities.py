@@ -73,6 +73,14 @@ class EntityType(ProfileModel):
         None, description="A free field of the system in which the secondary's entities carry our correlation ID."
     )
     version: Version | None = Field(None, description="The optimistic lock of updates.")
+    content: JMESPath | None = Field(
+        None,
+        description="What is compared and sent, made from the entity, for models that differ; `ignore`, `references` and "
+        "the other field paths are of this. none = the entity itself.",
+    )
+    fields: list[PlainName] | None = Field(
+        None, description="Only these fields of the content are compared and sent; none = all."
+    )
     ignore: list[FieldPath] = Field(default_factory=list, description="Computed fields: never compared, never sent.")
     immutable: list[PlainName] = Field(
         default_factory=list, description="Fields that only a create can set: a change is reported, not sent."
@@ -103,9 +111,14 @@ class EntityType(ProfileModel):
         return tuple(paths.parse(text) for text in texts)
 
     @cached_property
-    def reference_paths(self) -> tuple[tuple[paths.Path, tuple[str, ...]], ...]:
-        """Parsed `references`: path and target types."""
-        return tuple((paths.parse(reference.path), tuple(reference.to)) for reference in self.references)
+    def reference_paths(self) -> tuple[tuple[paths.Path, Reference], ...]:
+        """`references` with their parsed paths."""
+        return tuple((paths.parse(reference.path), reference) for reference in self.references)
+
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """Paths of the references that an entity can't be without."""
+        return frozenset(reference.path for reference in self.references if reference.required)
 
     @cached_property
     def marker_path(self) -> paths.Path | None:

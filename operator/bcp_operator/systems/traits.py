@@ -10,23 +10,23 @@ Scalar = str | int
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Traits:
     """What calls that mean one entity may have to carry."""
 
     ids: Mapping[str, Scalar] = field(default_factory=dict)  # name of the profile's `ids` -> value
     version: Scalar | None = None
 
 
-NOTHING = Known()
+NOTHING = Traits()
 
 
-def known_of(entity_type: EntityType, raw: Mapping[str, Any]) -> Known:
+def traits_of(entity_type: EntityType, raw: Mapping[str, Any]) -> Traits:
     """Read it from an entity as the system gave it. Raises ValueError where an expression doesn't fit."""
     if not entity_type.ids and entity_type.version is None:
         return NOTHING
     found = {name: scalar(entity_type.compiled(place)(raw)) for name, place in entity_type.ids.items()}
     ids = {name: value for name, value in found.items() if value is not None}
-    return Known(ids, version_of(entity_type.version, raw))
+    return Traits(ids, version_of(entity_type.version, raw))
 
 
 def version_of(version: Version | None, raw: Mapping[str, Any]) -> Scalar | None:
