@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from .profile import Profile
 
-BUILT_IN = ("scim",)
+BUILT_IN = ("cxone", "scim")
 
 
 class ProfileError(Exception):

@@ -6,7 +6,7 @@ import re
 
 from tests.systems.cxone.api import Call, ItemRefused, Refused, Reply, Row, bulk, route
 from tests.systems.cxone.paging import acd_page
-from tests.systems.cxone.tenant import Tenant, refuse_dangling, refuse_same, taken
+from tests.systems.cxone.tenant import Tenant, given, put, refuse_dangling, refuse_same, taken
 
 CODE = ("name", "isACW", "agentTimeout", "notes")
 CODE_NAME = re.compile(r"^[A-Za-z0-9 ]{1,25}$")  # 2.4, the rules of an implementer's tool
@@ -57,9 +57,9 @@ def code(call: Call) -> Reply:
 
 
 def _code(tenant: Tenant, body: Row, row_id: object) -> Row:
-    fields = taken(body, CODE)
+    fields = given(body, CODE) if row_id else taken(body, CODE)
     _must(tenant, "unavailableCode", row_id, "name", fields)
-    if not CODE_NAME.match(fields["name"]) or not 30 <= fields.get("agentTimeout", 30) <= 720:
+    if not CODE_NAME.match(fields["name"]) or not 30 <= (fields.get("agentTimeout") or 30) <= 720:
         raise Refused(400, "name: at most 25 letters, digits, spaces; agentTimeout: 30 to 720")
     return fields
 
@@ -77,7 +77,7 @@ def create_code(call: Call) -> Reply:
 def update_code(call: Call) -> Reply:
     """The fields that are given."""
     row = call.tenant.get("unavailableCode", call.params["id"])
-    row.update(_code(call.tenant, call.object(), row["id"]))
+    put(row, _code(call.tenant, call.object(), row["id"]))
     return Reply(None, 204)
 
 
@@ -122,10 +122,10 @@ def create_dispositions(call: Call) -> Reply:
 @route("PUT", "/dispositions/{id}", host="acd", cite="2.4 Disposition, PUT; client")
 def update_disposition(call: Call) -> Reply:
     """The fields that are given."""
-    row, fields = call.tenant.get("disposition", call.params["id"]), taken(call.object(), DISPOSITION)
+    row, fields = call.tenant.get("disposition", call.params["id"]), given(call.object(), DISPOSITION)
     references = {"classificationId": ("classification", "classificationId")}
     _must(call.tenant, "disposition", row["dispositionId"], "dispositionName", fields, references)
-    row.update(fields)
+    put(row, fields)
     return Reply(None, 204)
 
 
@@ -149,7 +149,7 @@ def campaign(call: Call) -> Reply:
 
 
 def _campaign(tenant: Tenant, body: Row, row_id: object) -> Row:
-    fields = taken(body, CAMPAIGN)
+    fields = given(body, CAMPAIGN) if row_id else taken(body, CAMPAIGN)
     _must(tenant, "campaign", row_id, "name", fields, {"divisionId": ("division", "divisionId")})
     return fields
 
@@ -166,7 +166,7 @@ def create_campaign(call: Call) -> Reply:
 def update_campaign(call: Call) -> Reply:
     """The fields that are given."""
     row = call.tenant.get("campaign", call.params["id"])
-    row.update(_campaign(call.tenant, call.object(), row["id"]))
+    put(row, _campaign(call.tenant, call.object(), row["id"]))
     return Reply(None, 204)
 
 

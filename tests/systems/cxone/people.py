@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.systems.cxone.api import Call, ItemRefused, Refused, Reply, Row, bulk, route
 from tests.systems.cxone.paging import acd_page, search_page
-from tests.systems.cxone.tenant import Tenant, refuse_dangling, refuse_same, taken
+from tests.systems.cxone.tenant import Tenant, given, put, refuse_dangling, refuse_same, taken
 
 USER = (
     *("firstName", "lastName", "emailAddress", "userName", "role", "secondaryRoleIds", "teamId", "mobileNumber"),
@@ -47,7 +47,8 @@ def user(call: Call) -> Reply:
 def _shown(tenant: Tenant, row: Row) -> Row:
     agents = tenant.find("agent", userID=row["id"])
     computed = {"fullName": f"{row['firstName']} {row['lastName']}", "billable": True, "impersonated": False}
-    return {**row, **computed, "acdInfos": [{"loginId": str(agent["agentId"])} for agent in agents]}
+    role = {"role": tenant.get("role", row["role"])["roleName"], "roleUUID": row["role"]}  # client: read by both
+    return {**row, **role, **computed, "acdInfos": [{"loginId": str(agent["agentId"])} for agent in agents]}
 
 
 def _checked(tenant: Tenant, body: Row, row_id: object) -> Row:
@@ -160,10 +161,10 @@ def update_agents(call: Call) -> Reply:
         row = call.tenant.tables["agent"].get(str(item.get("agentId")))
         if row is None:
             raise ItemRefused("no such agent")
-        fields = taken(item, AGENT)
+        fields = given(item, AGENT)
         refuse_same(call.tenant, "agent", row["agentId"], userName=fields.get("userName") or row["userName"])
         refuse_dangling(call.tenant, fields, AGENT_REFERENCES)
-        row.update(fields)
+        put(row, fields)
         return {"agentId": row["agentId"]}
 
     return bulk(call, call.objects("agents"), change, "agentResults")

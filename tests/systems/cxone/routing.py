@@ -6,7 +6,7 @@ import copy
 
 from tests.systems.cxone.api import Call, ItemRefused, Refused, Reply, Row, bulk, route
 from tests.systems.cxone.paging import acd_page
-from tests.systems.cxone.tenant import Tenant, refuse_dangling, refuse_same, taken
+from tests.systems.cxone.tenant import Tenant, given, put, refuse_dangling, refuse_same, taken
 
 HOURS = ("hoursOfOperationProfileName", "description", "notes", "days", "holidays", "overrideBranch")
 POINT = ("contactDescription", "defaultSkillId", "isActive", "scriptName")
@@ -56,11 +56,11 @@ def create_hours(call: Call) -> Reply:
 @route("PUT", "/hours-of-operation/{id}", host="acd", cite="2.4 Hours of operation; client")
 def update_hours(call: Call) -> Reply:
     """Everything but skills: name, days and holidays are needed (client)."""
-    row, fields = call.tenant.get("hoursOfOperation", call.params["id"]), taken(call.object(), HOURS)
+    row, fields = call.tenant.get("hoursOfOperation", call.params["id"]), given(call.object(), HOURS)
     if not {"hoursOfOperationProfileName", "days", "holidays"} <= fields.keys():
         raise Refused(400, "hoursOfOperationProfileName, days and holidays are needed")
     _refuse(call.tenant, "hoursOfOperation", row["hoursOfOperationProfileId"], fields, "hoursOfOperationProfileName")
-    row.update(fields)
+    put(row, fields)
     return Reply(None, 204)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.systems.cxone.api import Call, ItemRefused, Refused, Reply, Row, bulk, route
 from tests.systems.cxone.paging import acd_page
-from tests.systems.cxone.tenant import Tenant, refuse_dangling, refuse_same, taken
+from tests.systems.cxone.tenant import Tenant, given, put, refuse_dangling, refuse_same, taken
 
 CREATE_ONLY = ("mediaTypeId", "isOutbound", "outboundStrategy")  # 2.4: immutable
 SKILL = (
@@ -52,7 +52,7 @@ def _shown(tenant: Tenant, row: Row) -> Row:
 
 def _checked(tenant: Tenant, fields: Row) -> None:
     refuse_dangling(tenant, fields, REFERENCES)
-    for one in fields.get("dispositions", []):
+    for one in fields.get("dispositions") or []:
         refuse_dangling(tenant, one, {"dispositionId": ("disposition", "dispositionId")})
 
 
@@ -77,12 +77,12 @@ def create_skills(call: Call) -> Reply:
 def update_skill(call: Call) -> Reply:
     """Fields that are given; what is for ever is passed over in silence."""
     row = call.tenant.get("skill", call.params["id"])
-    fields = taken(call.object("skill"), (*SKILL, "isActive"))
+    fields = given(call.object("skill"), (*SKILL, "isActive"))
     try:
         same = {"skillName": fields.get("skillName") or row["skillName"], "mediaTypeId": row["mediaTypeId"]}
         refuse_same(call.tenant, "skill", row["skillId"], **same)
         _checked(call.tenant, fields)
     except ItemRefused as refusal:
         raise Refused(400, str(refusal)) from None
-    row.update(fields)
+    put(row, fields)
     return Reply({"success": True, "skillId": row["skillId"]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.systems.cxone.api import Call, ItemRefused, Refused, Reply, Row, bulk, route
 from tests.systems.cxone.paging import acd_page, search_page
-from tests.systems.cxone.tenant import Tenant, refuse_dangling, refuse_same, taken
+from tests.systems.cxone.tenant import Tenant, given, put, refuse_dangling, refuse_same, taken
 
 DIVISION = ("name", "description", "parentDivisionId", "status", "isDefault", "divisionType", "billingCode")
 TEAM = (
@@ -119,14 +119,16 @@ def create_teams(call: Call) -> Reply:
 def update_team(call: Call) -> Reply:
     """One team; to put one out of use that has agents, forceInactive is needed."""
     tenant, row = call.tenant, call.tenant.get("team", call.params["id"])
-    fields = taken(call.object("team"), TEAM)
+    fields = given(call.object("team"), TEAM)
+    if not fields.get("teamName"):
+        raise Refused(400, "teamName is needed")
     occupied = tenant.find("agent", teamId=row["teamId"], isActive=True)
     if fields.get("isActive") is False and occupied and not call.object().get("forceInactive"):
         raise Refused(400, "the team has agents: forceInactive is needed")
     try:
-        refuse_same(tenant, "team", row["teamId"], teamName=fields.get("teamName") or row["teamName"])
+        refuse_same(tenant, "team", row["teamId"], teamName=fields["teamName"])
         refuse_dangling(tenant, fields, TEAM_REFERENCES)
     except ItemRefused as refusal:
         raise Refused(400, str(refusal)) from None
-    row.update(fields)
+    put(row, fields)
     return Reply(None, 204)

@@ -135,6 +135,19 @@ def taken(fields: Mapping[str, Any], allowed: Collection[str]) -> Row:
     return {name: value for name, value in fields.items() if name in allowed and value is not None}
 
 
+def given(fields: Mapping[str, Any], allowed: Collection[str]) -> Row:
+    """The fields of an update that leaves out what is to stay: null takes a field away (assumed)."""
+    return {name: value for name, value in fields.items() if name in allowed}
+
+
+def put(row: Row, fields: Mapping[str, Any]) -> None:
+    """Update a row with what was given."""
+    row.update({name: value for name, value in fields.items() if value is not None})
+    for name, value in fields.items():
+        if value is None:
+            row.pop(name, None)
+
+
 def refuse_dangling(tenant: Tenant, fields: Mapping[str, Any], references: Mapping[str, tuple[str, str]]) -> None:
     """A reference must lead somewhere: field -> (table, the field of the target that it holds). Raises ItemRefused."""
     for name, (table, target) in references.items():
