@@ -63,7 +63,10 @@ class WritableClient(ReadOnlyClient):
             result = await self._bulker.submit(
                 call.bulk, await self._size(call.bulk), Item(call.method, path, None, None, body)
             )
-            return _bulk_written(call.bulk, result)
+            made = _bulk_written(call.bulk, result)
+            if made.id is None or made.entity is not None or not entity_type.ids:
+                return made
+            return Written(made.id, await self._read_back(type_name, {"id": made.id}))  # others need its further IDs
         answer = await self._write(call, {}, body, content, repeatable=False)
         if call.id is None:
             return Written(None, None)

@@ -8,7 +8,7 @@ from tests.systems.cxone.tenant import Tenant, given, put, refuse_dangling, refu
 
 USER = (
     *("firstName", "lastName", "emailAddress", "userName", "role", "secondaryRoleIds", "teamId", "mobileNumber"),
-    *("hireDate", "timeZone", "country", "rank", "assignedGroup", "externalIdentity", "views"),
+    *("hireDate", "timeZone", "rank", "assignedGroup", "externalIdentity", "views"),
 )
 USER_NEEDS = ("firstName", "lastName", "emailAddress", "userName", "role")
 USER_REFERENCES = {

@@ -78,7 +78,13 @@ def _people(tenant: Tenant, teams: list[Row], people: int) -> list[Row]:
         team, role = teams[number % len(teams)], "Manager" if number < 2 else "Agent"
         person = {"firstName": "Zoë" if number % 5 else "O'Neil", "lastName": f"Łuc-{number}", "emailAddress": login}
         place = {"timeZone": "Europe/Berlin", "country": "DE"}
-        user: dict[str, Any] = {**person, **place, "userName": login, "role": roles[role]["roleId"], "status": "ACTIVE"}
+        user: dict[str, Any] = {
+            **person,
+            "timeZone": "Europe/Berlin",
+            "userName": login,
+            "role": roles[role]["roleId"],
+            "status": "ACTIVE",
+        }
         user |= {"teamId": team["teamUuid"], "externalIdentity": f"sso|{number}"}
         if number % 3 == 0:
             user["secondaryRoleIds"] = [roles["Agent"]["roleId"], roles["Administrator"]["roleId"]]
