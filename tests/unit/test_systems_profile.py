@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import yaml
-from bcp_operator.systems.auth import CredentialsError, auth_headers
+from bcp_operator.systems.auth import CredentialsError, fixed_headers, read_credentials
 from bcp_operator.systems.catalog import ProfileError, load, parse
-from bcp_operator.systems.profile import Auth
+from bcp_operator.systems.profile import BasicAuth, BearerAuth, NoAuth
 
 GOOD: dict[str, Any] = {
     "auth": {"kind": "bearer"},
@@ -46,7 +46,10 @@ def test_a_good_one_is_read_and_fills_in_the_rest() -> None:
         (changed("typo", to=1), "typo: no such field; take it out, or check its spelling"),
         (changed("types", "user", "lists", to={}), "types.user.lists: no such field"),
         (changed("types", "user", "list", "path", to="users"), "types.user.list.path: 'users' must start with a slash"),
-        (changed("types", "user", "update", "path", to="/u/{uid}"), "may use {id} and {tenantID} and no other braces"),
+        (
+            changed("types", "user", "update", "path", to="/u/{u-id}"),
+            "may use {tenantID}, {id} and names of ids, and no other braces",
+        ),
         (changed("types", "user", "list", "items", to="a["), "types.user.list.items: 'a[' is not JMESPath"),
         (changed("types", "user", "ignore", to=["a["]), "'a[' is not a field path"),
         (
@@ -84,16 +87,17 @@ def test_the_password_is_no_part_of_a_scim_user() -> None:
 
 
 def test_credentials(tmp_path: Path) -> None:
-    assert auth_headers(Auth(kind="none"), tmp_path) == {}
+    assert read_credentials(NoAuth(kind="none"), tmp_path) == {}
     (tmp_path / "token").write_text("abc\n")
-    assert auth_headers(Auth(kind="bearer"), tmp_path) == {"Authorization": "Bearer abc"}
+    bearer, basic = BearerAuth(kind="bearer"), BasicAuth(kind="basic")
+    assert fixed_headers(bearer, read_credentials(bearer, tmp_path)) == {"Authorization": "Bearer abc"}
     with pytest.raises(CredentialsError, match="'username' is missing"):
-        auth_headers(Auth(kind="basic"), tmp_path)
+        read_credentials(basic, tmp_path)
     (tmp_path / "username").write_text("bcp")
     (tmp_path / "password").write_text("pässword")
-    assert auth_headers(Auth(kind="basic"), tmp_path)["Authorization"].startswith("Basic ")
+    assert fixed_headers(basic, read_credentials(basic, tmp_path))["Authorization"].startswith("Basic ")
     for bad in ("", "a\nb", "tökén"):
         (tmp_path / "token").write_text(bad)
         with pytest.raises(CredentialsError) as caught:
-            auth_headers(Auth(kind="bearer"), tmp_path)
+            read_credentials(bearer, tmp_path)
         assert bad == "" or bad not in str(caught.value)

@@ -7,25 +7,34 @@ the secondary refuses or can't be reached many times in a row.
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, assert_never
 
-from bcp_operator.systems.client import WritableClient, Written
-from bcp_operator.systems.content import Content, content_hash, diff, field_hashes
+from bcp_operator.systems.content import REMOVED, Changes, Content, content_hash, diff, field_hashes, settle
 from bcp_operator.systems.errors import CallFailed
+from bcp_operator.systems.traits import NOTHING, Traits
+from bcp_operator.systems.writer import WritableClient, Written
 
 from .correlations.committer import Committer
 from .correlations.store import FieldHashes, Row, Status, Store, correlation_id
-from .plan import Action, Head, Match, Scope, desired_content
-from .read import Reader
+from .identify import Identifier, Unidentified
+from .matching import desired_content, immutable_fields
+from .plan import Action
+from .read import ListingError, Reader
 from .report import Tally
 from .spool import Spool
+from .world import Head, Match, Scope
 
 MAX_FAILURES_IN_A_ROW = 20
 AHEAD = 64  # actions
+MAX_WORKERS = 512
 _SYSTEM_FAILURES = frozenset({"Unauthorized", "Unreachable"})
 _NOT_CREATED = frozenset({"Duplicate", "Refused", "Unauthorized", "Unreachable", "Throttled", "NotFound"})
 log = logging.getLogger(__name__)
+
+
+Stored = tuple[Head, Content]
 
 
 class SecondaryDown(Exception):
@@ -49,6 +58,9 @@ class Applier:
         self._scope, self._spool, self._store, self._client = scope, spool, store, client
         self._readers, self._tally, self._concurrency = readers, tally, concurrency
         self._committer = Committer(store)
+        self._identifier = Identifier(client, spool, readers)
+        self._unidentified: list[Unidentified] = []
+        self._workers = concurrency
         self._conflicts: list[Action] = []
         self._failures_in_a_row = 0
 
@@ -56,6 +68,7 @@ class Applier:
         """Everything. Raises FenceLost (from the client's gate), StoreError, SecondaryDown."""
         group = -1
         try:
+            self._workers = await self._worker_count()
             for phase in self._spool.phases():
                 if phase // 2 != group:
                     await self._retry_conflicts()
@@ -66,6 +79,11 @@ class Applier:
         finally:
             await self._committer.drain()  # what was written is known, however the run ends
 
+    async def _worker_count(self) -> int:
+        """As many as may be in flight; where requests carry many entities, enough to fill them."""
+        sizes = [await self._client.batch_size(name) for name in sorted(self._scope.chosen)]
+        return min(MAX_WORKERS, self._concurrency * max(sizes, default=1))
+
     async def _retry_conflicts(self) -> None:
         """Try again what was refused as a duplicate: another entity may have given up the name since."""
         again, self._conflicts = self._conflicts, []
@@ -74,14 +92,15 @@ class Applier:
 
     async def _together(self, actions: Iterator[Action], *, last_try: bool = False) -> None:
         """Some at a time. Ahead of the writes, rows of the creates to come are made PENDING, many in one transaction."""
-        ahead: asyncio.Queue[Action | None] = asyncio.Queue(2 * AHEAD)
+        size = max(AHEAD, self._workers)
+        ahead: asyncio.Queue[Action | None] = asyncio.Queue(2 * size)
 
         async def prepare() -> None:
-            while batch := list(islice(actions, AHEAD)):
+            while batch := list(islice(actions, size)):
                 await self._committer.save([self._pending(action) for action in batch if action.kind == "create"])
                 for action in batch:
                     await ahead.put(action)
-            for _ in range(self._concurrency):
+            for _ in range(self._workers):
                 await ahead.put(None)
 
         async def work() -> None:
@@ -91,10 +110,11 @@ class Applier:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(prepare())
-                for _ in range(self._concurrency):
+                for _ in range(self._workers):
                     group.create_task(work())
         except BaseExceptionGroup as several:
             raise several.exceptions[0] from None
+        await self._identify()
         await self._committer.drain()
 
     def _pending(self, action: Action) -> Row:
@@ -123,6 +143,8 @@ class Applier:
                 await self._create(action)
             case "link" | "update" | "adopt" | "refresh":
                 await self._change(action)
+            case "revive":
+                await self._revive(action)
             case "deactivate":
                 await self._deactivate(action)
             case "tombstone":
@@ -139,22 +161,50 @@ class Applier:
     async def _create(self, action: Action) -> None:
         name, primary_id = action.type, action.primary_id or ""
         wanted = desired_content(self._scope, self._spool, name, primary_id)
-        self._note_unresolved(action, {path for path, _ in wanted.awaited} - set(action.fields))
+        awaited = {path for path, _ in wanted.awaited} - set(action.fields)
+        if missing := awaited & self._scope.primary.types[name].required:
+            raise CallFailed("UnresolvedReference", f"{', '.join(sorted(missing))}: what it refers to was not made")
+        self._note_unresolved(action, awaited)
+        attached = self._scope.secondary.types[name].attached
+        sent = {field: value for field, value in wanted.content.items() if field not in attached}
         pending = self._pending(action)  # on disk by now
+        lost: CallFailed | None = None
         try:
-            written = await self._client.create(name, wanted.content, pending.correlation_id)
+            written = await self._client.create(name, sent, pending.correlation_id)
         except CallFailed as error:
             if error.reason in _NOT_CREATED:
                 await asyncio.to_thread(self._store.forget, [pending])
-            raise
+            if error.reason != "OutcomeUnknown":
+                raise
+            written, lost = Written(None, None), error
         self._failures_in_a_row = 0
-        stored = self._content(name, written)
-        self._spool.set_match(name, primary_id, Match("row", written.id))
-        if action.fields:
-            head = Head(written.id, action.key, None, False, "")
-            self._spool.add("secondary", name, [(head, stored or wanted.content)])
-        await self._save(action, written.id, wanted.content, stored)
+        if written.id is None:
+            self._unidentified.append(Unidentified(action, pending.correlation_id, sent, lost))
+        else:
+            await self._created(action, written.id, sent, self._stored(name, written))
+
+    async def _created(self, action: Action, secondary_id: str, sent: Content, stored: Stored | None) -> None:
+        """Note what a create has made."""
+        name = action.type
+        self._spool.set_match(name, action.primary_id or "", Match("row", secondary_id))
+        head = Head(secondary_id, action.key, None, False, "") if stored is None else stored[0]
+        self._spool.put("secondary", name, head, sent if stored is None else stored[1])
+        await self._save(action, secondary_id, sent, None if stored is None else stored[1])
         self._tally.count(name, "created")
+
+    async def _identify(self) -> None:
+        """Look for what creates have made without telling; what isn't found stays PENDING, for the next run to find."""
+        lost, self._unidentified = self._unidentified, []
+        for name in sorted({one.action.type for one in lost}):
+            several = [one for one in lost if one.action.type == name]
+            found = await self._identifier.find(name, several)
+            for one in several:
+                stored = found.get(one.action.primary_id or "")
+                if stored is not None:
+                    await self._created(one.action, stored[0].id, one.sent, stored)
+                else:
+                    said = str(one.error or "OutcomeUnknown: created, but it is not in the listing")
+                    self._tally.error(name, one.action.key or one.action.primary_id, said)
 
     async def _change(self, action: Action) -> None:
         name, primary_id = action.type, action.primary_id or ""
@@ -164,28 +214,51 @@ class Applier:
         wanted = desired_content(self._scope, self._spool, name, primary_id)
         self._note_unresolved(action, {path for path, _ in wanted.awaited})
         current = self._spool.body("secondary", name, match.secondary_id)
-        changes = (
-            {}
-            if action.kind == "refresh"
-            else diff(wanted.content, current, self._last_written(match, name, primary_id))
-        )
+        own = self._scope.secondary.types[name]
+        last = self._last_written(match, name, primary_id)
+        desired, _ = settle(wanted.content, current, immutable_fields(own, wanted.content, current), last)
+        changes = {} if action.kind == "refresh" else diff(desired, current, last)
         stored: Content | None = current
         if changes:
-            written = await self._client.update(
-                name,
-                match.secondary_id,
-                desired=wanted.content,
-                changes=changes,
-                current=current,
-                correlation_id=correlation_id(self._scope.pair, name, primary_id),
-            )
+            stored = await self._update(action, match.secondary_id, desired, changes, current)
             self._failures_in_a_row = 0
-            stored = self._content(name, written)
-        await self._save(action, match.secondary_id, wanted.content, stored)
+        await self._save(action, match.secondary_id, desired, stored)
         if action.kind == "adopt":
             self._tally.count(name, "adopted")
         elif action.kind != "link":
             self._tally.count(name, "updated" if changes else "unchanged")
+
+    async def _update(
+        self, action: Action, secondary_id: str, desired: Content, changes: Changes, current: Content
+    ) -> Content | None:
+        """Send a change; gives what the secondary made of it. Raises CallFailed."""
+        name = action.type
+        reader, before = self._readers[name], content_hash(current)
+        try:
+            written = await self._client.update(
+                name,
+                secondary_id,
+                desired=desired,
+                changes=changes,
+                current=current,
+                correlation_id=correlation_id(self._scope.pair, name, action.primary_id or ""),
+                traits=self._traits(name, secondary_id),
+                same=lambda raw: content_hash(reader.content(raw)) == before,
+            )
+        except CallFailed as error:
+            if error.reason != "Stale":
+                raise
+            written = await self._as_wanted(name, secondary_id, changes)
+        return self._noted(name, written)
+
+    async def _as_wanted(self, name: str, secondary_id: str, changes: Changes) -> Written:
+        """An update met another version: perhaps our own, whose answer was lost. Raises CallFailed."""
+        entity = await self._client.read(name, secondary_id)
+        content = {} if entity is None else self._readers[name].content(entity)
+        after = {field: content.get(field, REMOVED) for field in changes}
+        if entity is None or after != changes:
+            raise CallFailed("Stale", "changed in the secondary since it was listed; the next run looks at it again")
+        return Written(secondary_id, entity)
 
     def _note_unresolved(self, action: Action, fields: Iterable[str]) -> None:
         """References left out: no such target; or it was to be made by now, and was not."""
@@ -198,11 +271,31 @@ class Applier:
 
     async def _deactivate(self, action: Action) -> None:
         name, secondary_id = action.type, action.secondary_id or ""
-        written = await self._client.deactivate(name, secondary_id)
+        if not secondary_id:
+            match = self._spool.match(name, action.primary_id or "")
+            if match is None or match.secondary_id is None:
+                return  # made inactive after a create that failed: counted there
+            secondary_id = match.secondary_id
+        written = await self._client.deactivate(name, secondary_id, self._traits(name, secondary_id))
         self._failures_in_a_row = 0
-        stored = self._content(name, written)
-        await self._save(action, secondary_id, None, stored, "INACTIVE")
-        self._tally.count(name, "deactivated")
+        stored = self._noted(name, written)
+        row = self._store.by_primary(name, action.primary_id or "")
+        if self._spool.head("primary", name, action.primary_id or "") is None:
+            await self._save(action, secondary_id, None, stored, "INACTIVE")
+        elif row is not None:
+            await self._committer.later(replace(row, secondary_hash=_hash(stored)))
+        if action.secondary_id:
+            self._tally.count(name, "deactivated")
+
+    async def _revive(self, action: Action) -> None:
+        name, secondary_id = action.type, action.secondary_id or ""
+        written = await self._client.revive(name, secondary_id, self._traits(name, secondary_id))
+        self._failures_in_a_row = 0
+        stored = self._noted(name, written)
+        row = self._store.by_primary(name, action.primary_id or "")
+        if row is not None:
+            await self._committer.later(replace(row, secondary_hash=_hash(stored), status="ACTIVE"))
+        self._tally.count(name, "updated")
 
     async def _tombstone(self, action: Action) -> None:
         row = self._store.by_primary(action.type, action.primary_id or "")
@@ -227,18 +320,37 @@ class Applier:
             secondary_id,
             action.key,
             None if sent is None else content_hash(sent),
-            None if stored is None else content_hash(stored),
+            _hash(stored),
             _both(sent or {}, stored if stored is not None else sent or {}),
             status,
         )
         await self._committer.later(row)
 
-    def _content(self, name: str, written: Written) -> Content | None:
+    def _stored(self, name: str, written: Written) -> Stored | None:
         """What the secondary made of a write, comparable with its next listing."""
-        return None if written.entity is None else self._readers[name].content(written.entity)
+        try:
+            return None if written.entity is None else self._readers[name].entity(written.entity)
+        except (ListingError, ValueError):
+            return None  # learned from the next listing
+
+    def _noted(self, name: str, written: Written) -> Content | None:
+        """The same, and noted as what the entity holds now."""
+        stored = self._stored(name, written)
+        if stored is None:
+            return None
+        self._spool.put("secondary", name, *stored)
+        return stored[1]
+
+    def _traits(self, name: str, secondary_id: str) -> Traits:
+        head = self._spool.head("secondary", name, secondary_id)
+        return NOTHING if head is None else head.traits
 
     def _summary(self) -> dict[str, Any]:
         return {name: dict(counter) for name, counter in self._tally.counts.items()}
+
+
+def _hash(content: Content | None) -> str | None:
+    return None if content is None else content_hash(content)
 
 
 def _both(sent: Content, stored: Content) -> FieldHashes:

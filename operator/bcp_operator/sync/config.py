@@ -1,14 +1,14 @@
 """Reading run.yaml, profiles and credentials; every mistake ends here, before anything is contacted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
 from pydantic import ValidationError
 
 from bcp_operator.api.run import RunConfig, RunSystem
-from bcp_operator.systems.auth import CredentialsError, auth_headers
+from bcp_operator.systems.auth import CredentialsError, read_credentials
 from bcp_operator.systems.catalog import ProfileError, load
 from bcp_operator.systems.profile import Profile
 
@@ -26,8 +26,8 @@ class Setup:
     config: RunConfig
     primary: Profile
     secondary: Profile
-    primary_credentials: Mapping[str, str]
-    secondary_credentials: Mapping[str, str]
+    primary_credentials: Mapping[str, str] = field(repr=False)
+    secondary_credentials: Mapping[str, str] = field(repr=False)
     chosen: frozenset[str]
 
 
@@ -69,7 +69,8 @@ def prepare(config: RunConfig, profiles: Path = PROFILES) -> Setup:
 
 def chosen_types(config: RunConfig, primary: Profile, secondary: Profile) -> frozenset[str]:
     """Types to sync: those that both profiles know, less what the policy leaves out. Raises ConfigError."""
-    known = primary.types.keys() & secondary.types.keys()
+    shared = primary.types.keys() & secondary.types.keys()
+    known = {name for name in shared if not secondary.types[name].is_lookup}
     named = set(config.entities or []) | set(config.exclude or [])
     if named - known:
         raise ConfigError(
@@ -82,4 +83,4 @@ def chosen_types(config: RunConfig, primary: Profile, secondary: Profile) -> fro
 
 
 def _credentials(profile: Profile, system: RunSystem) -> Mapping[str, str]:
-    return auth_headers(profile.auth, Path(system.credentials_dir))
+    return read_credentials(profile.auth, Path(system.credentials_dir))

@@ -19,8 +19,8 @@ from bcp_operator.systems.errors import CallFailed
 from bcp_operator.systems.profile import EntityType
 from bcp_operator.systems.traits import traits_of
 
-from .plan import Head, Side
 from .spool import DuplicateID, Spool
+from .world import Head, Side
 
 ATTEMPTS = 3
 log = logging.getLogger(__name__)

@@ -4,15 +4,19 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunReport, RunSystem
-from bcp_operator.systems.client import Gate, ReadOnlyClient, WritableClient
+from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunLimits, RunReport, RunSystem
+from bcp_operator.systems.addresses import AddressError
+from bcp_operator.systems.client import ReadOnlyClient
 from bcp_operator.systems.pace import Pace
+from bcp_operator.systems.profile import Profile
+from bcp_operator.systems.session import Gate, Session
 from bcp_operator.systems.transport import Transport, open_client
+from bcp_operator.systems.writer import WritableClient
 
 from .apply import Applier, SecondaryDown
 from .config import ConfigError, Setup
@@ -21,11 +25,12 @@ from .correlations.store import Store, StoreError
 from .fence import ApiError, ApiServer, Fence, Held, publish_report
 from .guard import guarded_kind
 from .login import refuse_when_secondary
-from .plan import Kind, Scope, Side, blocked_types, empty_listings, plan
+from .plan import Kind, blocked_types, empty_listings, plan
 from .read import ListingError, Reader, read_listing
 from .report import Tally
 from .spool import Spool
 from .withhold import describe, finish, withhold
+from .world import Scope, Side
 
 EXIT_CODES = {
     "Succeeded": ExitCode.SUCCEEDED,
@@ -39,6 +44,7 @@ _PLANNED: dict[Kind, Action] = {
     "update": "updated",
     "adopt": "adopted",
     "refresh": "unchanged",
+    "revive": "updated",
     "unchanged": "unchanged",
     "deactivate": "deactivated",
 }
@@ -242,27 +248,35 @@ async def _systems(setup: Setup, gate: Gate) -> AsyncIterator[tuple[ReadOnlyClie
                 raise ConfigError(f"the CA bundle {system.ca_file}: {error}") from None
             return await stack.enter_async_context(http)
 
-        def pace() -> Pace:
-            return Pace(config.limits.requests_per_second, config.limits.concurrency)
+        async def session(
+            system: RunSystem, profile: Profile, credentials: Mapping[str, str], writes: Gate | None
+        ) -> Session:
+            try:
+                return Session(
+                    profile,
+                    tenant_id=system.tenant_id,
+                    endpoint=system.endpoint,
+                    credentials=credentials,
+                    transport=await transport(system),
+                    pace=_pace(config.limits, profile),
+                    gate=writes,
+                )
+            except AddressError as error:
+                raise ConfigError(f"profile {system.profile}: {error}") from None
 
-        primary = ReadOnlyClient(
-            setup.primary,
-            tenant_id=config.primary.tenant_id,
-            endpoint=config.primary.endpoint,
-            credentials=setup.primary_credentials,
-            transport=await transport(config.primary),
-            pace=pace(),
-        )
-        secondary = WritableClient(
-            setup.secondary,
-            tenant_id=config.secondary.tenant_id,
-            endpoint=config.secondary.endpoint,
-            credentials=setup.secondary_credentials,
-            transport=await transport(config.secondary),
-            pace=pace(),
-            gate=gate,
-        )
-        yield primary, secondary
+        primary = ReadOnlyClient(await session(config.primary, setup.primary, setup.primary_credentials, None))
+        secondary = WritableClient(await session(config.secondary, setup.secondary, setup.secondary_credentials, gate))
+        async with aclosing(secondary):
+            yield primary, secondary
+
+
+def _pace(limits: RunLimits, profile: Profile) -> Pace:
+    """As fast as both the policy and the system allow."""
+    rate, slots = profile.limits.requests_per_second, profile.limits.concurrency
+    return Pace(
+        min(limits.requests_per_second, rate or limits.requests_per_second),
+        min(limits.concurrency, slots or limits.concurrency),
+    )
 
 
 async def _open_gate(_: float) -> None:

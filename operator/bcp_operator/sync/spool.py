@@ -13,7 +13,8 @@ from bcp_operator.systems.content import Content, canonical
 from bcp_operator.systems.traits import NOTHING, Traits
 
 from .guard import guarded_kind
-from .plan import Action, Head, Match, Side
+from .plan import Action
+from .world import Head, Match, Side
 
 _SCHEMA = """
 CREATE TABLE entity (side TEXT, type TEXT, id TEXT, key TEXT, marker TEXT, inactive INTEGER, hash TEXT, traits TEXT, body TEXT,

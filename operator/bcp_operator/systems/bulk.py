@@ -41,6 +41,12 @@ class Bulker:
         self._open: dict[int, _Batch] = {}
         self._under_way: set[asyncio.Task[None]] = set()
 
+    async def aclose(self) -> None:
+        """End what is under way; there is nothing unless the run was stopped in the middle."""
+        for task in self._under_way:
+            task.cancel()
+        await asyncio.gather(*self._under_way, return_exceptions=True)
+
     async def submit(self, bulk: Bulk, size: int, item: Item) -> Any:
         """One write's result, as the answer holds it. Raises CallFailed for what this result, or the whole, says."""
         batch = self._open.setdefault(id(bulk), _Batch())

@@ -13,10 +13,10 @@ from urllib.parse import urlencode, urlsplit
 from .auth import FORM
 from .encode import query
 from .errors import CallFailed
-from .traits import traits_of
 from .paging import PageRequest, PageSeen, PagingError, first_page, next_page
 from .profile import Attached, EntityType, FindCall, ListCall, ReadCall
 from .session import Request, Session, applied, json_of
+from .traits import traits_of
 from .transport import Answer
 
 MAX_PAGES = 1_000_000

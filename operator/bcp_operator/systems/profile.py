@@ -3,7 +3,7 @@
 Expressions are JMESPath; field paths are `name`, `name.part`, `list[].part` (systems/paths.py).
 """
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from .language.attached import Attached, ElementCall
 from .language.auth import APIKeyAuth, Auth, BasicAuth, BearerAuth, LoginAuth, NoAuth, OAuth2Auth, TokenAuth
@@ -100,12 +100,3 @@ class Profile(ProfileModel):
     paging: Paging = Field(default_factory=lambda: SinglePage(kind="none"), description="How listings are paged.")
     errors: list[ErrorRule] = Field(default_factory=list, description="First match counts.")
     types: dict[TypeName, EntityType] = Field(min_length=1, description="Entity types.")
-
-    @model_validator(mode="after")
-    def _references_exist(self) -> "Profile":
-        for name, entity_type in self.types.items():
-            for reference in entity_type.references:
-                missing = [target for target in reference.to if target not in self.types]
-                if missing:
-                    raise ValueError(f"types.{name}.references: {missing[0]!r} is no type of this profile")
-        return self

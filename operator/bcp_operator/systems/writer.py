@@ -11,9 +11,9 @@ from .bulk import Bulker, Item
 from .client import ReadOnlyClient, encoded, entity_of
 from .content import REMOVED, Changes, Content
 from .errors import CallFailed
-from .traits import NOTHING, Traits, Scalar, scalar
 from .profile import Bulk, Call, CreateCall, EntityType, StateCall, UpdateCall, WriteCall
 from .session import Gate, Request, Session, applied, json_of
+from .traits import NOTHING, Scalar, Traits, scalar
 from .transport import Answer
 
 __all__ = ["Gate", "WritableClient", "Written"]
@@ -40,6 +40,10 @@ class WritableClient(ReadOnlyClient):
     def writes(self) -> int:
         """Writes sent so far."""
         return self._session.writes
+
+    async def aclose(self) -> None:
+        """End what bulk requests are under way."""
+        await self._bulker.aclose()
 
     async def batch_size(self, type_name: str) -> int:
         """How many creates or updates of a type fit into one request. Raises CallFailed."""

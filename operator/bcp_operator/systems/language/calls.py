@@ -9,6 +9,7 @@ from .errors import ErrorRule
 from .paging import Paging
 
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
+ContentMethod = Literal["POST", "PUT", "PATCH"]
 
 
 class Call(ProfileModel):
@@ -59,7 +60,7 @@ class Bulk(ProfileModel):
 
     when: JMESPath | None = Field(None, description="Only when this is true of the system's capabilities.")
     base: PlainName | None = Field(None, description="Name of the base it goes to; none = the profile's `base`.")
-    method: Method = Field("POST", description="Method of the bulk request.")
+    method: ContentMethod = Field("POST", description="Method of the bulk request.")
     path: PathTemplate = Field(description="Path of the bulk request.")
     size: int = Field(50, ge=1, le=1000, description="Most entities in one request.")
     max_size: JMESPath | None = Field(None, description="Where the capabilities hold the most entities in one request.")
@@ -85,7 +86,7 @@ class Bulk(ProfileModel):
 class WriteCall(Call):
     """What create and update have in common; only ever sent to the secondary."""
 
-    method: Method = Field(description="HTTP method.")
+    method: ContentMethod = Field(description="HTTP method.")
     content_type: str | None = Field(
         None, description="Content-Type; none = as the profile says. application/x-www-form-urlencoded is written so."
     )
