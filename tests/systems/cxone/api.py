@@ -112,9 +112,9 @@ def bulk(call: Call, items: list[Row], act: Callable[[Row], Row], results: str) 
     answers: list[Row] = []
     for item in items:
         try:
-            for name in item.values():
-                if isinstance(name, str) and name in call.refused_items:
-                    raise ItemRefused(call.refused_items[name])
+            for value in item.values():
+                if str(value) in call.refused_items:
+                    raise ItemRefused(call.refused_items[str(value)])
             answers.append({"success": True, **act(item)})
         except ItemRefused as refusal:
             answers.append({"success": False, "error": str(refusal)})

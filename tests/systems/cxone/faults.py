@@ -40,7 +40,7 @@ class Faults:
     _throttles: list[_Throttle] = field(default_factory=list)
     _drifts: list[_Drift] = field(default_factory=list)
     _lost: list[_Switch] = field(default_factory=list)
-    items: dict[str, str] = field(default_factory=dict)  # name of an entity -> why a bulk call refuses it
+    items: dict[str, str] = field(default_factory=dict)  # name or ID of an entity -> why a bulk call refuses it
 
     def throttle(self, method: str, path: str, *, times: int = 1, retry_after: str | None = "0") -> None:
         """2.3: answer 429 without doing anything; `path` is a regular expression."""

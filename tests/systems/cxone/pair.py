@@ -51,7 +51,7 @@ class Pair:
             **systems,
             "store": {"sqlite": {"path": str(self.folder / "correlations.db")}},
             "limits": {"requestsPerSecond": 10000, "concurrency": 8},
-            "mappings": [{"type": "pointOfContact", "field": "address", "values": self.numbers()}],
+            # "mappings": [{"type": "pointOfContact", "field": "address", "values": self.numbers()}],
         } | more
         sides = RunConfig.model_validate({**document, "pair": "0" * 64})
         return RunConfig.model_validate({**document, "pair": pair_id(sides.primary, sides.secondary)})
