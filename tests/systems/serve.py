@@ -33,13 +33,18 @@ PAGE = """<!doctype html>
 """
 
 
-def scim(token: str, dump: list[dict[str, Any]]) -> App:
-    """scim2-server over its own in-memory storage, filled with the resources of a dump (ids as given)."""
+def scim(token: str, dump: list[dict[str, Any]], without: set[str]) -> App:
+    """scim2-server over its own in-memory storage, filled with the resources of a dump (ids as given).
+
+    `without` names features that its ServiceProviderConfig doesn't offer, and that it then refuses: bulk, patch, etag, filter.
+    """
     from scim2_server.memory import InMemoryStorage  # type: ignore[import-not-found]
     from scim2_server.testserver.application import BearerTokenApplication  # type: ignore[import-not-found]
     from scim2_server.utils import load_default_provider  # type: ignore[import-not-found]
 
     provider = load_default_provider()
+    for feature in without:
+        getattr(provider.config, feature).supported = False
     types = {t.name: t for t in provider.resource_types}
     storage = InMemoryStorage()
     with provider:
@@ -147,6 +152,7 @@ def main() -> None:
         "--token-file", type=Path, required=True, help="bearer token (scim), or password of user bcp (kinto)"
     )
     parser.add_argument("--dump", type=Path, help="JSON state to start with")
+    parser.add_argument("--without", default="bulk", help="SCIM features that are not offered, separated by commas")
     parser.add_argument("--threads", type=int, default=8)
     args = parser.parse_args()
 
@@ -155,7 +161,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     token = args.token_file.read_text().strip()
     if args.kind == "scim":
-        app = scim(token, json.loads(args.dump.read_text()) if args.dump else [])
+        without = set(filter(None, args.without.split(",")))
+        app = scim(token, json.loads(args.dump.read_text()) if args.dump else [], without)
     else:
         app = kinto(token, json.loads(args.dump.read_text()) if args.dump else {})
     server = create_server(

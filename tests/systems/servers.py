@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,13 +91,18 @@ class Server:
 
 @contextmanager
 def start_scim(
-    port: int = 0, token: str = "token", dump: list[dict[str, Any]] | None = None, name: str = "PRIMARY"
+    port: int = 0,
+    token: str = "token",
+    dump: list[dict[str, Any]] | None = None,
+    name: str = "PRIMARY",
+    without: str = "bulk",
 ) -> Iterator[Server]:
     """A scim2-server; SCIM lives at `server.base + "/v2"`, with `Authorization: Bearer <token>`.
 
-    `dump` is a list of SCIM resources with `id` and `meta.resourceType` (see `world.scim_dump`).
+    `dump` is a list of SCIM resources with `id` and `meta.resourceType` (see `world.scim_dump`). `without` names the
+    features that it doesn't offer, separated by commas: bulk, patch, etag, filter.
     """
-    with _start("scim", port, token, dump, name) as server:
+    with _start("scim", port, token, dump, name, ["--without", without]) as server:
         yield server
 
 
@@ -117,13 +122,13 @@ def start_kinto(
 
 
 @contextmanager
-def _start(kind: str, port: int, token: str, dump: Any, name: str) -> Iterator[Server]:
+def _start(kind: str, port: int, token: str, dump: Any, name: str, more: Sequence[str] = ()) -> Iterator[Server]:
     python = environment()
     with tempfile.TemporaryDirectory(prefix=f"bcp-{kind}-") as folder:
         token_file = Path(folder) / "token"
         token_file.write_text(token)
         command = [str(python), str(HERE / "serve.py"), kind, "--name", name, "--port", str(port)]
-        command += ["--token-file", str(token_file)]
+        command += ["--token-file", str(token_file), *more]
         if dump is not None:
             dump_file = Path(folder) / "dump.json"
             dump_file.write_text(json.dumps(dump))

@@ -3,7 +3,7 @@ outcome that its own result in the answer names, whatever the status of the whol
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,11 @@ from .errors import CallFailed, meaning_of
 from .profile import Bulk, Profile
 from .session import applied
 
+TOO_LARGE = object()  # instead of an answer: the body was not sent
 LINGER_SECONDS = 0.01  # how long a request that isn't full waits for more
 
-Send = Callable[[Bulk, Any], Awaitable[Any]]  # sends a whole body; gives the answer's JSON
+# Sends a whole body; gives the answer's JSON, or TOO_LARGE.
+Send = Callable[[Bulk, Any], Awaitable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +29,12 @@ class Item:
     body: Any
 
 
+_Waiting = tuple[str, Item, asyncio.Future[Any]]  # ref, write, outcome
+
+
 @dataclass
 class _Batch:
-    items: list[tuple[Item, asyncio.Future[Any]]] = field(default_factory=list)
+    items: list[_Waiting] = field(default_factory=list)
     timer: asyncio.Task[None] | None = None
 
 
@@ -51,7 +56,7 @@ class Bulker:
         """One write's result, as the answer holds it. Raises CallFailed for what this result, or the whole, says."""
         batch = self._open.setdefault(id(bulk), _Batch())
         outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        batch.items.append((item, outcome))
+        batch.items.append((item.id or str(len(batch.items)), item, outcome))
         if len(batch.items) >= size:
             self._close(bulk)
         elif batch.timer is None:
@@ -65,7 +70,7 @@ class Bulker:
 
     def _close(self, bulk: Bulk) -> None:
         batch = self._open.pop(id(bulk))
-        self._start(self._settle(bulk, batch))
+        self._start(self._settle(bulk, batch.items))
 
     def _start(self, work: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.create_task(work)
@@ -73,47 +78,54 @@ class Bulker:
         task.add_done_callback(self._under_way.discard)
         return task
 
-    async def _settle(self, bulk: Bulk, batch: _Batch) -> None:
-        """Send a batch and give everybody their outcome."""
+    async def _settle(self, bulk: Bulk, waiting: Sequence[_Waiting]) -> None:
+        """Send a batch and give everybody their outcome; in halves where the whole is too large."""
         try:
-            results = await self._results(bulk, [item for item, _ in batch.items])
+            answer = await self._send(bulk, self._body(bulk, waiting))
+            if answer is not TOO_LARGE:
+                self._give(bulk, waiting, self._results(bulk, waiting, answer))
+            elif len(waiting) == 1:
+                raise CallFailed("Refused", "larger than the system takes in a bulk request")
         except BaseException as error:
-            for _, outcome in batch.items:
+            for _, _, outcome in waiting:
                 if not outcome.done():
                     outcome.set_exception(_again(error))
             if not isinstance(error, Exception):
                 raise
             return
-        for number, (_, outcome) in enumerate(batch.items):
-            if outcome.done():
-                continue
-            try:
-                outcome.set_result(self._judged(bulk, results.get(str(number))))
-            except CallFailed as error:
-                outcome.set_exception(error)
+        if answer is TOO_LARGE:
+            half = len(waiting) // 2
+            await self._settle(bulk, waiting[:half])
+            await self._settle(bulk, waiting[half:])
 
-    async def _results(self, bulk: Bulk, items: list[Item]) -> Mapping[str, Any]:
-        parts = [
-            applied(
-                bulk.compiled(bulk.item),
-                {
-                    **{"ref": str(number), "method": item.method, "path": item.path, "id": item.id},
-                    **{"version": item.version, "body": item.body},
-                },
-                "Refused",
-            )
-            for number, item in enumerate(items)
-        ]
-        answer = await self._send(bulk, applied(bulk.compiled(bulk.body), parts, "Refused"))
+    def _body(self, bulk: Bulk, waiting: Sequence[_Waiting]) -> Any:
+        parts = []
+        for ref, item, _ in waiting:
+            fields = {"ref": ref, "method": item.method, "path": item.path, "id": item.id}
+            whole = {**fields, "version": item.version, "body": item.body}
+            parts.append(applied(bulk.compiled(bulk.item), whole, "Refused"))
+        return applied(bulk.compiled(bulk.body), parts, "Refused")
+
+    def _results(self, bulk: Bulk, waiting: Sequence[_Waiting], answer: Any) -> Mapping[str, Any]:
+        """Ref -> result."""
         results = applied(bulk.compiled(bulk.results), answer, "OutcomeUnknown")
         if not isinstance(results, list):
             raise CallFailed("OutcomeUnknown", "the bulk answer holds no list of results where the profile says")
-        if bulk.ref is None:
-            if len(results) != len(items):
-                raise CallFailed("OutcomeUnknown", "the bulk answer holds another number of results than were asked")
-            return {str(number): result for number, result in enumerate(results)}
-        refs = [applied(bulk.compiled(bulk.ref), result, "OutcomeUnknown") for result in results]
-        return {str(ref): result for ref, result in zip(refs, results, strict=True)}
+        if bulk.ref is not None:
+            refs = [applied(bulk.compiled(bulk.ref), result, "OutcomeUnknown") for result in results]
+            return {str(ref): result for ref, result in zip(refs, results, strict=True)}
+        if len(results) != len(waiting):
+            raise CallFailed("OutcomeUnknown", "the bulk answer holds another number of results than were asked for")
+        return {ref: result for (ref, _, _), result in zip(waiting, results, strict=True)}
+
+    def _give(self, bulk: Bulk, waiting: Sequence[_Waiting], results: Mapping[str, Any]) -> None:
+        for ref, _, outcome in waiting:
+            if outcome.done():
+                continue
+            try:
+                outcome.set_result(self._judged(bulk, results.get(ref)))
+            except CallFailed as error:
+                outcome.set_exception(error)
 
     def _judged(self, bulk: Bulk, result: Any) -> Any:
         if result is None:

@@ -83,9 +83,17 @@ class ReadOnlyClient:
             return {}
         async with self._asking:
             if self._capabilities is None:
-                answer = await self._get(call, {})
-                self._capabilities = applied(call.compiled(call.entity), json_of(answer), "BadAnswer") or {}
+                self._capabilities = await self._ask_capabilities(call)
         return self._capabilities
+
+    async def _ask_capabilities(self, call: ReadCall) -> Any:
+        try:
+            answer = await self._get(call, {})
+        except CallFailed as error:
+            if error.reason == "NotFound":
+                return {}  # a system that doesn't tell supports nothing of it
+            raise
+        return applied(call.compiled(call.entity), json_of(answer), "BadAnswer") or {}
 
     async def _pages(self, call: ListCall, values: Mapping[str, object], key: str = "") -> AsyncIterator[Page]:
         paging = call.paging or self.profile.paging

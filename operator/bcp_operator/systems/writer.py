@@ -7,7 +7,7 @@ from typing import Any
 from . import encode
 from .attached import AttachedWriter
 from .body import as_text
-from .bulk import Bulker, Item
+from .bulk import TOO_LARGE, Bulker, Item
 from .client import ReadOnlyClient, encoded, entity_of
 from .content import REMOVED, Changes, Content
 from .errors import CallFailed
@@ -224,6 +224,10 @@ class WritableClient(ReadOnlyClient):
         url = await self._session.url(bulk.base, bulk.path)
         headers = {"Content-Type": self.profile.content_type}
         data = encoded(self.profile.content_type, body)
+        if bulk.max_bytes is not None:
+            limit = applied(bulk.compiled(bulk.max_bytes), await self.capabilities(), "BadAnswer")
+            if isinstance(limit, int) and 0 < limit < len(data):
+                return TOO_LARGE
         return _unsure(await self._session.send(Request(bulk.method, url, headers, data, "write", repeatable=False)))
 
     async def _size(self, bulk: Bulk | None) -> int:

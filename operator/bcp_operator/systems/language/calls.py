@@ -64,8 +64,13 @@ class Bulk(ProfileModel):
     path: PathTemplate = Field(description="Path of the bulk request.")
     size: int = Field(50, ge=1, le=1000, description="Most entities in one request.")
     max_size: JMESPath | None = Field(None, description="Where the capabilities hold the most entities in one request.")
+    max_bytes: JMESPath | None = Field(
+        None, description="Where the capabilities hold the largest body in bytes; larger requests are split."
+    )
     item: JMESPath = Field(
-        "body", description="One entity's part of the body, made from {ref, body, path, id, method, version}."
+        "body",
+        description="One entity's part of the body, made from {ref, body, path, id, method, version}; "
+        "ref is the ID of an entity that is changed, a number for one that is created.",
     )
     body: JMESPath = Field("@", description="The whole body, made from the list of items.")
     results: JMESPath = Field("@", description="Where the answer holds the list of results.")
