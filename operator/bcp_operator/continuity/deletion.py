@@ -19,6 +19,8 @@ def plan(seen: Observed, now: Now) -> Plan:
         return _let_go(seen)
     if seen.refused is not None:
         return _let_go(seen, not_restored(seen.refused.message))
+    if seen.claimed is not None:
+        return _let_go(seen, not_restored(seen.claimed.message))
     return _restore(seen, now)
 
 

@@ -17,6 +17,7 @@ from bcp_operator.routes.base import Driver
 
 from . import jobs
 from .cache import Cache, CachedReads
+from .claims import Claims
 from .probing import Prober
 from .queue import Key
 from .sight import Sight, Surroundings, Tenant, context, deleting, observed, parse, route_view, writer_view
@@ -35,9 +36,10 @@ class _Pods:
 class Observer:
     """Reads a tenant's world: from the watches for the first look, from the API server before anything is changed."""
 
-    def __init__(self, kube: Kube, cache: Cache, around: Surroundings) -> None:
+    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims) -> None:
         self._kube = kube
         self._cache = cache
+        self._claims = claims
         self._cached = CachedReads(kube, cache)
         self._around = around
         self._prober = Prober(kube, around.hosts)
@@ -57,13 +59,19 @@ class Observer:
         if obj is None:
             return None
         tenant = parse(key, obj)
-        stamped = self._around.stamped
         problem = refused(tenant.spec, self._around.hosts)
         if problem is not None:
-            return Sight(obj, observed(tenant, state, stamped=stamped, refused=problem), fresh)
+            held = tuple(tenant.status.claims)
+            return Sight(
+                obj, observed(tenant, state, stamped=self._around.stamped, refused=problem, claims=held), fresh
+            )
         if deleting(obj):
             return await self._routes_only(tenant, state)
-        fresh = fresh or tenant.switching
+        return await self._everything(tenant, state, fresh=fresh or tenant.switching)
+
+    async def _everything(self, tenant: Tenant, state: TenantState, *, fresh: bool) -> Sight:
+        key = tenant.key
+        claims = await self._claims.judge(key, tenant.obj)
         reads = self._kube if fresh else self._cached
         drivers = self._drivers(tenant, reads)
         routes, writer, cronjob, found_jobs, policy, probe = await asyncio.gather(
@@ -80,22 +88,26 @@ class Observer:
         seen = observed(
             tenant,
             state,
-            stamped=stamped,
+            stamped=self._around.stamped,
             policy=policy,
             sync_problem=problem,
             lease=lease,
             routes=tuple(route_view(r, o) for r, o in zip(tenant.spec.login.routes, routes, strict=True)),
             sync=await self._sync(tenant, state, lease, found_jobs, cronjob=cronjob, wanted=wanted, fresh=fresh),
             probe=probe,
+            claims=claims.held,
+            claimed=claims.problem,
         )
-        return Sight(obj, seen, fresh, drivers, dict(zip(drivers, routes, strict=True)), writer, cronjob, wanted)
+        return Sight(tenant.obj, seen, fresh, drivers, dict(zip(drivers, routes, strict=True)), writer, cronjob, wanted)
 
     async def _routes_only(self, tenant: Tenant, state: TenantState) -> Sight:
         """All that a deletion needs, so that nothing else can hold it up: drivers never raise for what they find."""
+        claims = self._claims.known(tenant.key, tenant.obj)
         drivers = self._drivers(tenant, self._kube)
         found = await asyncio.gather(*(driver.observe() for driver in drivers.values()))
         routes = tuple(route_view(r, o) for r, o in zip(tenant.spec.login.routes, found, strict=True))
-        seen = observed(tenant, state, stamped=self._around.stamped, routes=routes)
+        stamped, held = self._around.stamped, claims.held
+        seen = observed(tenant, state, stamped=stamped, routes=routes, claims=held, claimed=claims.problem)
         return Sight(tenant.obj, seen, True, drivers, dict(zip(drivers, found, strict=True)))
 
     def _drivers(self, tenant: Tenant, reads: Kube) -> dict[str, Driver]:

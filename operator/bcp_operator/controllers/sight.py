@@ -141,6 +141,8 @@ def route_view(route: Route, seen: Observation) -> RouteView:
         conflict=seen.conflict,
         error=seen.error,
         unserved=seen.unserved,
+        drift=seen.drift,
+        dialect=seen.dialect,
         path_preserved=seen.path_preserved,
     )
 

@@ -6,7 +6,7 @@ the secondary refuses or can't be reached many times in a row.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from typing import Any, assert_never
@@ -19,12 +19,11 @@ from bcp_operator.systems.writer import WritableClient, Written
 from .correlations.committer import Committer
 from .correlations.store import FieldHashes, Row, Status, Store, correlation_id
 from .identify import Identifier, Unidentified
-from .matching import desired_content, immutable_fields
-from .plan import Action
+from .plan import desired_content, immutable_fields, missing
 from .read import ListingError, Reader
 from .report import Tally
 from .spool import Spool
-from .world import Head, Match, Scope
+from .world import Action, Head, Match, Scope
 
 MAX_FAILURES_IN_A_ROW = 20
 AHEAD = 64  # actions
@@ -161,13 +160,12 @@ class Applier:
     async def _create(self, action: Action) -> None:
         name, primary_id = action.type, action.primary_id or ""
         wanted = desired_content(self._scope, self._spool, name, primary_id)
-        awaited = {path for path, _ in wanted.awaited} - set(action.fields)
-        if missing := awaited & self._scope.primary.types[name].required:
-            raise CallFailed("UnresolvedReference", f"{', '.join(sorted(missing))}: what it refers to was not made")
-        self._note_unresolved(action, awaited)
+        pending = self._pending(action)  # on disk by now
+        if self._left_out(action, {path for path, _ in wanted.awaited} - set(action.fields)):
+            await asyncio.to_thread(self._store.forget, [pending])
+            return
         attached = self._scope.secondary.types[name].attached
         sent = {field: value for field, value in wanted.content.items() if field not in attached}
-        pending = self._pending(action)  # on disk by now
         lost: CallFailed | None = None
         try:
             written = await self._client.create(name, sent, pending.correlation_id)
@@ -212,7 +210,8 @@ class Applier:
         if match is None or match.secondary_id is None:
             return  # a link whose create failed: counted there
         wanted = desired_content(self._scope, self._spool, name, primary_id)
-        self._note_unresolved(action, {path for path, _ in wanted.awaited})
+        if self._left_out(action, {path for path, _ in wanted.awaited}):
+            return
         current = self._spool.body("secondary", name, match.secondary_id)
         own = self._scope.secondary.types[name]
         last = self._last_written(match, name, primary_id)
@@ -259,6 +258,18 @@ class Applier:
         if entity is None or after != changes:
             raise CallFailed("Stale", "changed in the secondary since it was listed; the next run looks at it again")
         return Written(secondary_id, entity)
+
+    def _left_out(self, action: Action, lacking: Collection[str]) -> bool:
+        """Whether an entity is skipped, as the policy or the profile says, for a target that was to be made by now, and
+        was not.
+        """
+        needed = missing(self._scope, action.type, lacking)
+        if needed and action.kind != "link":  # that one is made already
+            reason = f"UnresolvedReference: {', '.join(sorted(needed))}"
+            self._tally.error(action.type, action.key or action.primary_id, reason, "skipped")
+            return True
+        self._note_unresolved(action, lacking)
+        return False
 
     def _note_unresolved(self, action: Action, fields: Iterable[str]) -> None:
         """References left out: no such target; or it was to be made by now, and was not."""

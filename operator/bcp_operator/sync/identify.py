@@ -10,10 +10,9 @@ from bcp_operator.systems.client import ReadOnlyClient
 from bcp_operator.systems.content import Content
 from bcp_operator.systems.errors import CallFailed
 
-from .plan import Action
 from .read import ListingError, Reader, read_listing
 from .spool import Spool
-from .world import Head
+from .world import Action, Head
 
 MAX_FINDS = 20  # of one type; above that, and where the system can't filter, one listing of all is cheaper or needed
 Found = tuple[Head, Content]

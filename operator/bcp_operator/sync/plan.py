@@ -4,49 +4,18 @@ First every entity of the primary is matched (correlation, else marker, else nat
 Nothing is held in memory per entity: listings and matches come through World, actions go out one by one.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from bcp_operator.systems import paths
-from bcp_operator.systems.content import content_hash, diff, settle
-from bcp_operator.systems.profile import EntityType
+from bcp_operator.systems.content import Content, content_hash, diff, ordered, settle
+from bcp_operator.systems.profile import EntityType, Reference
 
 from .correlations.store import Row, correlation_id
-from .matching import desired_content, immutable_fields, match_type
-from .references import dependents, type_order
-from .world import Head, Known, Match, Scope, World
+from .references import Rewritten, Target, dependents, rewrite_references, type_order
+from .world import Action, Head, Kind, Known, Match, Scope, World
 
-Kind = Literal[
-    "create",  # make it
-    "link",  # second pass of a create: references that could not be there at first
-    "update",
-    "adopt",  # an entity that is there already becomes the correlated one; with or without changes
-    "refresh",  # nothing differs, only the store is out of date
-    "unchanged",
-    "revive",  # put back into use what is out of use
-    "deactivate",
-    "tombstone",  # vanished on both sides, or out of use already: only the store is written
-    "keep",  # left alone
-    "skip",  # not done, with a reason
-]
 OUT_OF_USE = "out of use in the primary"
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing to do, or to say. Phases are done one after the other; within one the order is free."""
-
-    phase: int
-    type: str
-    kind: Kind
-    key: str | None
-    primary_id: str | None
-    secondary_id: str | None = None
-    reason: str = ""
-    fields: tuple[str, ...] = ()  # that change; for create: left out at first, for want of their target
-    unresolved: tuple[str, ...] = ()  # references that lead nowhere
-    removes: bool = False  # puts the entity out of use: a removal, whatever call does it
 
 
 def empty_listings(scope: Scope, world: World, known: Known, types: Collection[str]) -> dict[str, str]:
@@ -61,6 +30,15 @@ def empty_listings(scope: Scope, world: World, known: Known, types: Collection[s
     return found
 
 
+def nothing_chosen(scope: Scope, world: World, types: Collection[str]) -> list[str]:
+    """Types of which the filter takes nothing: as little a reason to act as an empty listing."""
+    return [
+        name
+        for name in sorted(types)
+        if world.count("primary", name) and not any(head.chosen for head in world.heads("primary", name))
+    ]
+
+
 def blocked_types(scope: Scope, broken: Collection[str]) -> set[str]:
     """Chosen types that can't be planned because they, or types they lead to, could not be read."""
     return dependents(scope.primary, broken) & scope.chosen
@@ -70,7 +48,8 @@ def plan(scope: Scope, world: World, known: Known, blocked: Collection[str] = ()
     """Every action. Matches are noted in `world` on the way. `blocked` types (see blocked_types) are left out."""
     types = sorted((scope.chosen | scope.looked_up) - set(blocked))
     for name in types:
-        match_type(scope, world, known, name)
+        _match_type(scope, world, known, name)
+    _skip_unresolved(scope, world, [name for name in types if name in scope.chosen])
     groups = type_order(scope.primary, sorted(scope.chosen - set(blocked)))
     last = len(groups) * 2
     for number, group in enumerate(groups):
@@ -81,6 +60,79 @@ def plan(scope: Scope, world: World, known: Known, blocked: Collection[str] = ()
         for name in group:
             yield from _vanished(scope, world, known, name, last + number)
             yield from _secondary_only(world, known, name, last + len(groups))
+
+
+# --- matching
+
+
+def _match_type(scope: Scope, world: World, known: Known, name: str) -> None:
+    """Find the secondary's entity for each of the primary's: what is certain first, then what was begun, then the rest."""
+    for head in world.heads("primary", name):
+        row = known.by_primary(name, head.id)
+        if row and row.secondary_id and world.head("secondary", name, row.secondary_id):
+            world.set_match(name, head.id, Match("row", row.secondary_id))
+    for row in known.rows(name, "PENDING"):
+        begun = world.head("primary", name, row.primary_id)
+        if begun and world.match(name, begun.id) is None:
+            world.set_match(name, begun.id, _find(scope, world, known, name, begun))
+    for head in world.heads("primary", name):
+        if world.match(name, head.id) is None:
+            world.set_match(name, head.id, _find(scope, world, known, name, head))
+
+
+def _find(scope: Scope, world: World, known: Known, name: str, head: Head) -> Match:
+    match = _counterpart(scope, world, known, name, head)
+    if name not in scope.chosen or not head.chosen:
+        return Match("absent") if match.how == "create" else match
+    return Match("taken") if match.how == "key" and not scope.adopts else match
+
+
+def _skip_unresolved(scope: Scope, world: World, types: Sequence[str]) -> None:
+    """Make nothing that refers to something that is not there and not made either, at first or at further hand."""
+    strict = [
+        name
+        for name in types
+        if scope.primary.types[name].references and (scope.skips_unresolved or scope.primary.types[name].required)
+    ]
+    again = bool(strict)
+    while again:
+        again = False
+        for name in strict:
+            for head in world.heads("primary", name):
+                match = world.match(name, head.id)
+                if match is None or match.how != "create":
+                    continue
+                if missing(scope, name, desired_content(scope, world, name, head.id).unresolved):
+                    world.set_match(name, head.id, Match("absent"))
+                    again = True
+
+
+def missing(scope: Scope, name: str, fields: Collection[str]) -> Collection[str]:
+    """Those of the references that lead nowhere without which an entity is not written at all."""
+    return fields if scope.skips_unresolved else scope.primary.types[name].required.intersection(fields)
+
+
+def _counterpart(scope: Scope, world: World, known: Known, name: str, head: Head) -> Match:
+    marked = world.with_marker("secondary", name, correlation_id(scope.pair, name, head.id))
+    if marked:
+        return Match("marker", marked[0].id) if len(marked) == 1 else Match("ambiguous")
+    if head.key is None:
+        return Match("create")
+    free = [other for other in world.with_key("secondary", name, head.key) if not world.claimed(name, other.id)]
+    if not free:
+        return Match("create")
+    rivals = [other for other in world.with_key("primary", name, head.key) if world.match(name, other.id) is None]
+    begun = [other for other in rivals if _is_pending(known, name, other.id)]
+    if head in begun and len(free) <= len(begun):
+        return Match("pending", free[0].id)
+    if len(free) == 1 and len(rivals) == 1:
+        return Match("key", free[0].id)
+    return Match("ambiguous")
+
+
+def _is_pending(known: Known, name: str, primary_id: str) -> bool:
+    row = known.by_primary(name, primary_id)
+    return row is not None and row.status == "PENDING"
 
 
 # --- comparing
@@ -102,12 +154,38 @@ class _Planner:
         return self.scope.secondary.types[self.name]
 
 
+def resolve_by_match(world: World, reference: Reference, value: str) -> Target:
+    """Where a reference leads: the first type that knows the ID counts."""
+    for name in reference.to:
+        primary_id = value if reference.id is None else world.id_of("primary", name, reference.id, value)
+        match = None if primary_id is None else world.match(name, primary_id)
+        if match is None:
+            continue
+        if match.secondary_id is None or reference.id is None:
+            return Target(match.secondary_id, name if match.how == "create" else None)
+        theirs = world.head("secondary", name, match.secondary_id)
+        return Target(theirs.traits.ids.get(reference.id) if theirs else None)
+    return Target()
+
+
+def desired_content(scope: Scope, world: World, name: str, primary_id: str) -> Rewritten:
+    """What the secondary's entity should hold, as far as its references can be resolved by now."""
+    body = world.body("primary", name, primary_id)
+    rewritten = rewrite_references(
+        scope.primary.types[name], body, lambda reference, value: resolve_by_match(world, reference, value)
+    )
+    rewritten.content = ordered(rewritten.content, scope.secondary.types[name].unordered_paths)
+    return rewritten
+
+
 def _compare_type(planner: _Planner) -> Iterator[Action]:
     for head in planner.world.heads("primary", planner.name):
         match = planner.world.match(planner.name, head.id)
-        if match is None or match.how == "ambiguous":
-            reason = f"Ambiguous: more than one entity of the secondary could be {head.key!r}"
-            yield _action(planner, head, "skip", reason=reason)
+        if not head.chosen:
+            if match is not None and match.how == "row":
+                yield _action(planner, head, "keep", match, reason="NotChosen: the filter takes it no longer")
+        elif match is None or (match.secondary_id is None and match.how != "create"):
+            yield _action(planner, head, "skip", reason=_why_not(planner, head, match))
         elif match.how == "create":
             yield from _create(planner, head)
         else:
@@ -116,6 +194,19 @@ def _compare_type(planner: _Planner) -> Iterator[Action]:
             for action in _compare(planner, head, match):
                 if not changed or action.kind not in ("unchanged", "refresh"):
                     yield action
+
+
+def _why_not(planner: _Planner, head: Head, match: Match | None) -> str:
+    if match is not None and match.how == "taken":
+        return "KeyTaken: the secondary has one of this key, and the policy adopts none"
+    if match is not None and match.how == "absent":
+        unresolved = desired_content(planner.scope, planner.world, planner.name, head.id).unresolved
+        return _leads_nowhere(missing(planner.scope, planner.name, unresolved))
+    return f"Ambiguous: more than one entity of the secondary could be {head.key!r}"
+
+
+def _leads_nowhere(fields: Collection[str]) -> str:
+    return f"UnresolvedReference: {', '.join(sorted(fields))}"
 
 
 def _create(planner: _Planner, head: Head) -> Iterator[Action]:
@@ -128,9 +219,6 @@ def _create(planner: _Planner, head: Head) -> Iterator[Action]:
     if scope.primary.types[name].references or planner.own.attached:
         wanted = desired_content(scope, planner.world, name, head.id)
         unresolved = tuple(sorted(wanted.unresolved))
-        if missing := wanted.unresolved & scope.primary.types[name].required:
-            yield _action(planner, head, "skip", reason=_unresolved(missing))
-            return
         later = {path for path, target in wanted.awaited if target in planner.group}
         later |= wanted.content.keys() & planner.own.attached.keys()
     row = planner.known.by_primary(name, head.id)
@@ -167,8 +255,8 @@ def _compare(planner: _Planner, head: Head, match: Match) -> Iterator[Action]:
         return
     wanted = desired_content(scope, world, name, head.id)
     unresolved = tuple(sorted(wanted.unresolved))
-    if missing := wanted.unresolved & scope.primary.types[name].required:
-        yield _action(planner, head, "skip", match, reason=_unresolved(missing))
+    if lacking := missing(scope, name, unresolved):
+        yield _action(planner, head, "skip", match, reason=_leads_nowhere(lacking))
         return
     desired_hash = content_hash(wanted.content)
     settled = not wanted.awaited
@@ -195,8 +283,11 @@ def _compare(planner: _Planner, head: Head, match: Match) -> Iterator[Action]:
     yield replace(action, removes=True, reason=OUT_OF_USE) if retires else action
 
 
-def _unresolved(missing: Collection[str]) -> str:
-    return f"UnresolvedReference: {', '.join(sorted(missing))}"
+def immutable_fields(own: EntityType, *contents: Content) -> set[str]:
+    """Fields that no update of the secondary's type can change."""
+    if own.update is None:
+        return {name for content in contents for name in content if name not in own.attached}
+    return set(own.immutable)
 
 
 def _as_written(row: Row, primary_hash: str, secondary_hash: str) -> bool:
@@ -238,8 +329,9 @@ def _vanished(scope: Scope, world: World, known: Known, name: str, phase: int) -
         if theirs is None or (theirs.inactive and call):
             if row.status != "INACTIVE":
                 yield Action(phase, name, "tombstone", row.key, row.primary_id, secondary_id)
-        elif call is None:
-            reason = "VanishedFromPrimary: this type can't be put out of use"
+        elif call is None or name in scope.kept:
+            why = "the policy keeps it" if name in scope.kept else "this type can't be put out of use"
+            reason = f"VanishedFromPrimary: {why}"
             yield Action(phase, name, "keep", theirs.key, None, theirs.id, reason)
         else:
             reason = "vanished from the primary"

@@ -13,11 +13,11 @@ from bcp_operator.systems.content import Content, canonical
 from bcp_operator.systems.traits import NOTHING, Traits
 
 from .guard import guarded_kind
-from .plan import Action
-from .world import Head, Match, Side
+from .world import Action, Head, Match, Side
 
 _SCHEMA = """
-CREATE TABLE entity (side TEXT, type TEXT, id TEXT, key TEXT, marker TEXT, inactive INTEGER, hash TEXT, traits TEXT, body TEXT,
+CREATE TABLE entity (side TEXT, type TEXT, id TEXT, key TEXT, marker TEXT, inactive INTEGER, hash TEXT,
+  chosen INTEGER, traits TEXT, body TEXT,
   PRIMARY KEY (side, type, id)) WITHOUT ROWID;
 CREATE TABLE alias (side TEXT, type TEXT, name TEXT, value TEXT, id TEXT, PRIMARY KEY (side, type, name, value)) WITHOUT ROWID;
 CREATE INDEX by_key ON entity (side, type, key);
@@ -30,8 +30,8 @@ CREATE TABLE held (type TEXT, id TEXT, PRIMARY KEY (type, id)) WITHOUT ROWID;
 CREATE TABLE released (type TEXT, id TEXT, PRIMARY KEY (type, id)) WITHOUT ROWID;
 """
 _HELD = "guarded IS NOT NULL AND EXISTS (SELECT 1 FROM held WHERE held.type = action.type AND held.id = action.id)"
-_HEADS = "SELECT id, key, marker, inactive, hash, traits FROM entity WHERE side = ? AND type = ?"
-_INSERT = "INSERT INTO entity VALUES (?,?,?,?,?,?,?,?,?)"
+_HEADS = "SELECT id, key, marker, inactive, hash, chosen, traits FROM entity WHERE side = ? AND type = ?"
+_INSERT = "INSERT INTO entity VALUES (?,?,?,?,?,?,?,?,?,?)"
 _ALIAS = "INSERT INTO alias VALUES (?,?,?,?,?)"
 
 
@@ -76,7 +76,7 @@ class Spool:
         self._db.executemany(_ALIAS.replace("INSERT", "INSERT OR REPLACE"), _aliases(side, type_name, head))
 
     def id_of(self, side: Side, type_name: str, name: str, value: str) -> str | None:
-        """The ID of the entity that has this value as its further ID `name`."""
+        """The ID of the entity whose further ID `name` has this value."""
         query = "SELECT id FROM alias WHERE side = ? AND type = ? AND name = ? AND value = ?"
         row = self._db.execute(query, (side, type_name, name, value)).fetchone()
         return None if row is None else str(row[0])
@@ -192,13 +192,14 @@ def _identity(action: Action) -> str | None:
 
 def _row(side: Side, type_name: str, head: Head, body: Content) -> tuple[object, ...]:
     traits = None if head.traits == NOTHING else canonical([dict(head.traits.ids), head.traits.version])
-    return (side, type_name, head.id, head.key, head.marker, head.inactive, head.hash, traits, canonical(body))
+    known = (head.id, head.key, head.marker, head.inactive, head.hash, head.chosen)
+    return (side, type_name, *known, traits, canonical(body))
 
 
 def _aliases(side: Side, type_name: str, head: Head) -> list[tuple[str, ...]]:
     return [(side, type_name, name, as_text(value), head.id) for name, value in head.traits.ids.items()]
 
 
-def _head(row: tuple[str, str | None, str | None, int, str, str | None]) -> Head:
-    traits = NOTHING if row[5] is None else Traits(*json.loads(row[5]))
-    return Head(row[0], row[1], row[2], bool(row[3]), row[4], traits)
+def _head(row: tuple[str, str | None, str | None, int, str, int, str | None]) -> Head:
+    traits = NOTHING if row[6] is None else Traits(*json.loads(row[6]))
+    return Head(row[0], row[1], row[2], bool(row[3]), row[4], bool(row[5]), traits)

@@ -1,4 +1,4 @@
-"""What a plan is made from: both listings, what is known of their pairs, and what is to be planned."""
+"""What a plan is about: the two listings, what belongs together, what is known from before, what is to be done."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +12,19 @@ from .correlations.store import Row, Status
 from .references import referenced
 
 Side = Literal["primary", "secondary"]
+Kind = Literal[
+    "create",  # make it
+    "link",  # second pass of a create: references that could not be there at first
+    "update",
+    "adopt",  # an entity that is there already becomes the correlated one; with or without changes
+    "refresh",  # nothing differs, only the store is out of date
+    "unchanged",
+    "revive",  # put back into use what is out of use
+    "deactivate",
+    "tombstone",  # vanished on both sides, or out of use already: only the store is written
+    "keep",  # left alone
+    "skip",  # not done, with a reason
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +36,36 @@ class Head:
     marker: str | None
     inactive: bool
     hash: str
+    chosen: bool = True  # by the policy; of the secondary all are
     traits: Traits = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What an entity of the primary belongs to. `create`: nothing yet; `missing`: nothing, and its type is only looked
-    up; `ambiguous`: can't be told.
+    """What an entity of the primary belongs to.
+
+    `create`: nothing yet; `absent`: nothing, and nothing is to be made; `taken`: one of the same key that may not be
+    adopted; `ambiguous`: can't be told.
     """
 
-    how: Literal["row", "pending", "key", "marker", "create", "missing", "ambiguous"]
+    how: Literal["row", "pending", "key", "marker", "create", "absent", "taken", "ambiguous"]
     secondary_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do, or to say. Phases are done one after the other; within one the order is free."""
+
+    phase: int
+    type: str
+    kind: Kind
+    key: str | None
+    primary_id: str | None
+    secondary_id: str | None = None
+    reason: str = ""
+    fields: tuple[str, ...] = ()  # that change; for create: left out at first, for want of their target
+    unresolved: tuple[str, ...] = ()  # references that lead nowhere
+    removes: bool = False  # puts the entity out of use: a removal, whatever call does it
 
 
 class World(Protocol):
@@ -88,12 +120,19 @@ class Known(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is planned: `chosen` types are brought up to date, those they refer to are only looked up."""
+    """What is planned: `chosen` types are brought up to date, those they refer to are only looked up.
+
+    `kept`: types of which nothing is put out of use; `adopts`: whether an entity of the same key becomes the copy;
+    `skips_unresolved`: whether an entity with a reference that leads nowhere is left out altogether.
+    """
 
     primary: Profile
     secondary: Profile
     pair: str
     chosen: frozenset[str]
+    kept: frozenset[str] = frozenset()
+    adopts: bool = True
+    skips_unresolved: bool = False
 
     @property
     def looked_up(self) -> frozenset[str]:
