@@ -51,8 +51,10 @@ class Pair:
             **systems,
             "store": {"sqlite": {"path": str(self.folder / "correlations.db")}},
             "limits": {"requestsPerSecond": 10000, "concurrency": 8},
-            # "mappings": [{"type": "pointOfContact", "field": "address", "values": self.numbers()}],
+            "mappings": [{"type": "pointOfContact", "field": "address", "values": self.numbers()}],
         } | more
+        if "entities" in document:
+            document["entities"] = [{"type": name} for name in document["entities"]]
         sides = RunConfig.model_validate({**document, "pair": "0" * 64})
         return RunConfig.model_validate({**document, "pair": pair_id(sides.primary, sides.secondary)})
 
