@@ -50,6 +50,7 @@ def take_out(*steps: Any) -> Any:
 
 @pytest.mark.parametrize("pair", [12], indirect=True)
 def test_a_tenant_is_copied_and_then_left_alone(pair: Pair) -> None:
+    pair.primary.tenant.max_top = 2  # many pages, of every kind
     report = pair.sync()
     assert (report.result, report.message) == ("Succeeded", "")
     assert report.unresolved == []
@@ -61,6 +62,12 @@ def test_a_tenant_is_copied_and_then_left_alone(pair: Pair) -> None:
     assert pair.written() == before
     assert pair.written(pair.primary) == []
     assert not any(request.method == "DELETE" for request in pair.secondary.requests())
+
+
+def test_the_page_names_every_type_of_the_profile_and_that_it_was_never_run_for_real() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cxone.md").read_text()
+    assert [name for name in load("cxone").types if f"`{name}`" not in page] == []
+    assert "has not been run against a live tenant" in page
 
 
 def test_nothing_with_a_password_is_ever_sent(pair: Pair) -> None:
@@ -265,7 +272,7 @@ def test_without_a_revive_call_who_comes_back_stays_away(pair: Pair) -> None:
     lacking.sync(entities=["user"], guard=LOOSE)
     assert pair.secondary.tenant.find("user", userName=leaver["userName"])[0]["status"] == "DELETED"
     pair.sync(entities=["user"], guard=LOOSE)
-    assert lacking.profile != pair.profile
+    assert pair.secondary.tenant.find("user", userName=leaver["userName"])[0]["status"] == "ACTIVE"
 
 
 def test_what_is_out_of_use_in_the_primary_is_made_and_put_out_of_use(pair: Pair) -> None:
@@ -297,33 +304,35 @@ def _agents_drift(pair: Pair) -> None:
             other.pop("reportToId")
         tenant.remove("agent", first["agentId"])
 
+    pair.primary.tenant.max_top = 3
     pair.primary.faults.drift("/services/v33.0/agents$", leave)
 
 
-@pytest.mark.parametrize("pair", [105], indirect=True)
+@pytest.mark.parametrize("pair", [5], indirect=True)
 def test_a_listing_that_drifts_while_it_is_read_is_read_again(pair: Pair) -> None:
     _agents_drift(pair)
     assert pair.sync(entities=PEOPLE).result == "Succeeded"
-    assert len(pair.secondary.dump()["agent"]) == 104
+    assert len(pair.secondary.dump()["agent"]) == 4
     assert not any("agent " in text for text in pair.compare().all)
 
 
-@pytest.mark.parametrize("pair", [105], indirect=True)
+@pytest.mark.parametrize("pair", [5], indirect=True)
 def test_without_totals_a_drifting_listing_hides_an_agent(pair: Pair) -> None:
     _agents_drift(pair)
     pair.without(take_out("agentSettings", "list", "total")).sync(entities=PEOPLE)
-    assert len(pair.secondary.dump()["agent"]) == 103 + 1  # who has left was copied, who was on no page was not
+    assert len(pair.secondary.dump()["agent"]) == 4  # who has left was copied, who was on no page was not
     assert any(text.startswith("lost: agent ") for text in pair.compare().all)
 
 
 # --- 2.3: skip and top, in the query and in the body
 
 
-@pytest.mark.parametrize("pair", [105], indirect=True)
+@pytest.mark.parametrize("pair", [5], indirect=True)
 def test_a_search_whose_pages_are_not_named_in_its_body_is_never_taken_for_complete(pair: Pair) -> None:
     def in_query(profile: Document) -> None:
         profile["types"]["user"]["list"]["paging"]["place"] = "query"
 
+    pair.primary.tenant.max_top = 3
     report = pair.without(in_query).sync(entities=["user"])
     assert "Incomplete" in report.message
     assert pair.secondary.dump()["user"] == []
@@ -383,6 +392,19 @@ def test_what_a_listing_leaves_out_is_copied(pair: Pair) -> None:
     pair.primary.change("hoursOfOperation", ours["hoursOfOperationProfileId"], days=[day])
     pair.sync(entities=types, guard=LOOSE)
     assert pair.secondary.dump()["hoursOfOperation"][0]["days"] == [day]
+
+
+def test_an_entity_that_goes_between_listing_and_read_is_no_error(pair: Pair) -> None:
+    goner = pair.primary.dump()["campaign"][1]["id"]
+
+    def leave(tenant: Tenant) -> None:
+        for skill in tenant.find("skill", campaignId=goner):
+            skill.pop("campaignId")
+        tenant.remove("campaign", goner)
+
+    pair.primary.faults.drift("/campaigns$", leave)
+    assert pair.sync(entities=["campaign", "division"]).result == "Succeeded"
+    assert [row["name"] for row in pair.secondary.dump()["campaign"]] == ["Winter"]
 
 
 def test_without_details_hours_have_no_days(pair: Pair) -> None:

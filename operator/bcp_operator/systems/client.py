@@ -151,7 +151,7 @@ class ReadOnlyClient:
             return await self._with_attached(entity_type, item)
         found = await self._read(type_name, _identity(entity_type, item))
         if found is None:
-            raise CallFailed("BadAnswer", "an entity of the listing is gone: it changed while it was read")
+            raise CallFailed("Changing", "an entity of it was gone when it was to be read")
         return {**item, **found[0]}
 
     async def _with_attached(self, entity_type: EntityType, raw: Any) -> Any:

@@ -23,7 +23,7 @@ class CallFailed(Exception):
     """A call was answered with an error, or not at all.
 
     `reason` is an ErrorClass or: Unreachable (never handled), OutcomeUnknown (may have been handled), BadAnswer (answer
-    isn't what the profile says).
+    isn't what the profile says), Changing (a listing that changed while it was read).
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -78,6 +78,7 @@ class Tenant:
         self.identity = Identity()
         self.recovery: DisasterRecovery | None = None
         self.phone_numbers: list[str] = []
+        self.max_top = 100  # 2.3: "Max top: not found"; whoever asks for more gets so many
         self._random = random.Random(seed)
         self._last = seed * 1_000_000
 
