@@ -4,23 +4,20 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunLimits, RunReport, RunSystem
-from bcp_operator.systems.addresses import AddressError
+from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunReport
 from bcp_operator.systems.client import ReadOnlyClient
-from bcp_operator.systems.pace import Pace
-from bcp_operator.systems.profile import Profile
-from bcp_operator.systems.session import Gate, Session
-from bcp_operator.systems.transport import Transport, open_client
+from bcp_operator.systems.session import Gate
 from bcp_operator.systems.writer import WritableClient
 
 from .apply import Applier, SecondaryDown
 from .choice import EVERYTHING
-from .config import ConfigError, Setup
+from .config import Setup
+from .connect import connected
 from .correlations.sqlite import open_sqlite
 from .correlations.store import Store, StoreError
 from .fence import ApiError, ApiServer, Fence, Held, publish_report
@@ -251,48 +248,16 @@ def _spool() -> Iterator[Spool]:
 
 @asynccontextmanager
 async def _systems(setup: Setup, gate: Gate) -> AsyncIterator[tuple[ReadOnlyClient, WritableClient]]:
-    config = setup.config
+    config, limits = setup.config, setup.config.limits
     async with AsyncExitStack() as stack:
-
-        async def transport(system: RunSystem) -> Transport:
-            try:
-                http = open_client(ca_file=system.ca_file, max_connections=config.limits.concurrency)
-            except OSError as error:
-                said = f"the CA bundle {system.ca_file} can't be read ({error.strerror}): caRef names a ConfigMap and its key"
-                raise ConfigError(said) from None
-            except ValueError as error:
-                raise ConfigError(f"the CA bundle {system.ca_file}: {error}") from None
-            return await stack.enter_async_context(http)
-
-        async def session(
-            system: RunSystem, profile: Profile, credentials: Mapping[str, str], writes: Gate | None
-        ) -> Session:
-            try:
-                return Session(
-                    profile,
-                    tenant_id=system.tenant_id,
-                    endpoint=system.endpoint,
-                    credentials=credentials,
-                    transport=await transport(system),
-                    pace=_pace(config.limits, profile),
-                    gate=writes,
-                )
-            except AddressError as error:
-                raise ConfigError(f"profile {system.profile}: {error}") from None
-
-        primary = ReadOnlyClient(await session(config.primary, setup.primary, setup.primary_credentials, None))
-        secondary = WritableClient(await session(config.secondary, setup.secondary, setup.secondary_credentials, gate))
-        async with aclosing(secondary):
-            yield primary, secondary
-
-
-def _pace(limits: RunLimits, profile: Profile) -> Pace:
-    """As fast as both the policy and the system allow."""
-    rate, slots = profile.limits.requests_per_second, profile.limits.concurrency
-    return Pace(
-        min(limits.requests_per_second, rate or limits.requests_per_second),
-        min(limits.concurrency, slots or limits.concurrency),
-    )
+        primary = await stack.enter_async_context(
+            connected(setup.primary, config.primary, limits, setup.primary_credentials)
+        )
+        secondary = await stack.enter_async_context(
+            connected(setup.secondary, config.secondary, limits, setup.secondary_credentials, gate)
+        )
+        writable = await stack.enter_async_context(aclosing(WritableClient(secondary)))
+        yield ReadOnlyClient(primary), writable
 
 
 async def _open_gate(_: float) -> None:
