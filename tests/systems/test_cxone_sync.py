@@ -5,6 +5,8 @@ Where the profile handles a quirk, the test also runs with a profile that lacks 
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from bcp_operator.systems import session
 from bcp_operator.systems.addresses import AddressError, Addresses
 from bcp_operator.systems.catalog import load
 
-from tests.systems.cxone.pair import Document, Pair, start_pair
+from tests.systems.cxone.pair import BUILT_IN, Document, Pair, start_pair
 from tests.systems.cxone.tenant import Tenant
 
 LOOSE = {"maxRemovals": 1000, "maxRemovalPercent": 100, "maxUpdatePercent": 100, "maxCreatePercent": 100}
@@ -68,6 +70,16 @@ def test_the_page_names_every_type_of_the_profile_and_that_it_was_never_run_for_
     page = (Path(__file__).parents[2] / "docs" / "cxone.md").read_text()
     assert [name for name in load("cxone").types if f"`{name}`" not in page] == []
     assert "has not been run against a live tenant" in page
+
+
+def test_the_check_reads_everything_and_changes_nothing(pair: Pair) -> None:
+    system = pair.config().primary
+    command = [sys.executable, "-m", "bcp_operator.sync", "profile", "check", str(BUILT_IN), "--insecure"]
+    command += ["--against", system.endpoint, "--tenant", system.tenant_id, "--credentials", system.credentials_dir]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "skill: 3 read" in done.stdout
+    assert pair.written(pair.primary) == []
 
 
 def test_nothing_with_a_password_is_ever_sent(pair: Pair) -> None:
