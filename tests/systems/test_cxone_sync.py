@@ -287,6 +287,31 @@ def test_without_a_revive_call_who_comes_back_stays_away(pair: Pair) -> None:
     assert pair.secondary.tenant.find("user", userName=leaver["userName"])[0]["status"] == "ACTIVE"
 
 
+def _left_before(pair: Pair) -> dict[str, Any]:
+    leaver = pair.primary.dump()["user"][3]
+    pair.primary.change("user", leaver["id"], status="DELETED")
+    for agent in pair.primary.tenant.find("agent", userID=leaver["id"]):
+        agent["isActive"] = False
+    return leaver
+
+
+def test_who_left_before_the_first_copy_gets_no_invitation(pair: Pair) -> None:
+    leaver = _left_before(pair)
+    assert pair.sync(entities=PEOPLE).result == "Succeeded"
+    assert pair.secondary.tenant.find("user", userName=leaver["userName"]) == []
+    assert len(pair.secondary.dump()["agent"]) == 3
+    pair.primary.change("user", leaver["id"], status="ACTIVE")
+    for agent in pair.primary.tenant.find("agent", userID=leaver["id"]):
+        agent["isActive"] = True
+    assert pair.sync(entities=PEOPLE, guard=LOOSE).counts.created == 2
+
+
+def test_without_that_leavers_would_be_invited(pair: Pair) -> None:
+    leaver = _left_before(pair)
+    pair.without(take_out("user", "create", "outOfUse")).sync(entities=PEOPLE)
+    assert len(pair.secondary.tenant.find("user", userName=leaver["userName"])) == 1
+
+
 def test_what_is_out_of_use_in_the_primary_is_made_and_put_out_of_use(pair: Pair) -> None:
     """2.4: a create can only make what is in use (unavailable codes, skills)."""
     code = pair.primary.dump()["unavailableCode"][0]

@@ -164,7 +164,11 @@ async def test_a_failure_inside_status_200_is_a_failure() -> None:
     rules = [{"status": [200], "when": "errorCount > `0` && code == 'EXISTS'", "means": "Duplicate"}]
     rules += [{"status": [200], "when": "errorCount > `0`", "means": "Refused"}]
     for body, said in (({"errorCount": 1, "code": "EXISTS"}, "Duplicate"), ({"errorCount": 1}, "Refused")):
-        async with connected(lambda _, body=body: (200, body, {}), errors=rules) as (client, _):
+
+        def answer(_: Seen, body: Any = body) -> Any:
+            return 200, body, {}
+
+        async with connected(answer, errors=rules) as (client, _):
             with pytest.raises(CallFailed, match=f"{said}: HTTP 200"):
                 await client.create("item", {"name": "x"}, "c")
 
@@ -202,7 +206,11 @@ async def outcomes(*writes: Any) -> list[Any]:
 async def test_creates_share_a_request_and_each_gets_its_own_outcome() -> None:
     def outcome(item: dict[str, Any]) -> dict[str, Any]:
         name = item["data"]["data"]["name"]
-        bad = {"taken": {"status": 400, "why": "taken"}, "bad": {"status": "422"}, "busy": {"status": "503"}}
+        bad: dict[str, dict[str, Any]] = {
+            "taken": {"status": 400, "why": "taken"},
+            "bad": {"status": "422"},
+            "busy": {"status": "503"},
+        }
         return bad.get(name, {"status": "201", "new": f"id-{name}", "made": {"name": name}})
 
     async with connected(server_of(outcome), types=bulk_types()) as (client, fake):

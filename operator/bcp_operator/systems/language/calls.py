@@ -110,6 +110,11 @@ class WriteCall(Call):
 class CreateCall(WriteCall):
     """How an entity is created."""
 
+    out_of_use: Literal["make", "leave"] = Field(
+        "make",
+        description="An entity that is out of use in the primary and that the secondary doesn't have. make: made, and put "
+        "out of use where `revive` tells that the create can't do that; leave: not made, e.g. where a create invites people.",
+    )
     id: JMESPath | None = Field(
         "id",
         description="Where the answer holds the new ID. null: it doesn't; the entity is looked for by marker or key.",
