@@ -17,6 +17,7 @@ from bcp_operator.sync.run import run
 
 from tests.systems.cxone.reader import Comparison, compare
 from tests.systems.cxone.server import Simulator, start_cxone
+from tests.systems.cxone.tenant import IDS
 from tests.systems.cxone.world import fill
 
 BUILT_IN = resources.files("bcp_operator.systems") / "profiles" / "cxone.yaml"
@@ -24,7 +25,28 @@ READS = ("/search", "/token/access-key")  # POSTs that change nothing
 # Scripts are looked up, and entries of standard address books stay (docs/cxone.md).
 NOT_COPIED = frozenset({"script"})
 
+LOOSE = {"maxRemovals": 1000, "maxRemovalPercent": 100, "maxUpdatePercent": 100, "maxCreatePercent": 100}
+SKILLS = ["skill", "unavailableCode", "disposition", "campaign", "division"]
+PEOPLE = ["user", "team", "agentSettings", "division", "unavailableCode"]
+
 Document = dict[str, Any]
+
+
+def take_out(*steps: str | int) -> Callable[[Document], None]:
+    """A change of the profile: the part at these steps below `types` is gone."""
+
+    def change(document: Document) -> None:
+        place: Any = document["types"]
+        for step in steps[:-1]:
+            place = place[step]
+        del place[steps[-1]]
+
+    return change
+
+
+def reasons(report: RunReport, type_name: str) -> dict[str, str]:
+    """Why entities of a type were not synced, by key."""
+    return {issue.key: issue.reason for issue in report.errors if issue.type == type_name}
 
 
 @dataclass
@@ -96,16 +118,7 @@ class Pair:
     def id_of(self, table: str, **fields: Any) -> Any:
         """ID in the secondary of the one row with these fields."""
         (row,) = self.secondary.tenant.find(table, **fields)
-        return row[next(iter(set(row) & _ID_FIELDS[table]))]
-
-
-_ID_FIELDS = {
-    "user": {"id"},
-    "skill": {"skillId"},
-    "team": {"teamId"},
-    "agent": {"agentId"},
-    "division": {"divisionId"},
-}
+        return row[IDS[table][0]]
 
 
 @contextmanager
