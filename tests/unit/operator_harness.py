@@ -14,8 +14,11 @@ from bcp_operator.continuity.observed import Now
 from bcp_operator.controllers import act, observe
 from bcp_operator.controllers.act import Actor
 from bcp_operator.controllers.cache import Cache
+from bcp_operator.controllers.certificates import Certificates
 from bcp_operator.controllers.claims import Claims
-from bcp_operator.controllers.observe import Observer
+from bcp_operator.controllers.monitor import Monitor
+from bcp_operator.controllers.notifying import Notifier
+from bcp_operator.controllers.observe import Observer, Watched
 from bcp_operator.controllers.queue import Key
 from bcp_operator.controllers.sight import Surroundings
 from bcp_operator.controllers.tenants import TenantReconciler
@@ -23,6 +26,7 @@ from bcp_operator.kube.client import CONFIGMAP, CRONJOB, INGRESS, JOB, LEASE, PO
 from bcp_operator.kube.events import Events
 from bcp_operator.kube.jobs import Image
 from bcp_operator.kube.leader import micro_time
+from bcp_operator.observe.certificates import Certificate
 from bcp_operator.observe.probes import Health
 from bcp_operator.routes.base import Context, Driver, Observation, Target, Verification
 from bcp_operator.routes.drivers import build
@@ -89,6 +93,7 @@ class Operator:
     kube: FakeKube = field(default_factory=lambda: FakeKube(World()))
     clock: Now = field(default_factory=lambda: Now(START, 100.0))
     events: SilentEvents = field(default_factory=SilentEvents)
+    notify_hosts: HostPolicy = field(default_factory=HostPolicy)
     calls: int = 0
     crash_at: int | None = None
 
@@ -101,9 +106,14 @@ class Operator:
         self.cache = Cache()
         hosts = HostPolicy.parse("*.example")
         around = Surroundings(hosts, Image("image", "IfNotPresent"), False, self._build)
-        self.actor = Actor(self.kube, self.cache, lambda seconds: None)
-        observer = Observer(self.kube, self.cache, around, Claims(self.kube, namespaces))
-        self.tenants = TenantReconciler(self.kube, self.cache, observer, self.actor, self.events)
+        self.actor = Actor(self.kube, self.cache, lambda seconds: None, hosts)
+        self.monitor = Monitor(self.kube, hosts, lambda _: None, clock=lambda: self.clock.monotonic_seconds)
+        self.notifier = Notifier(self.kube, self.notify_hosts, self.events, self.actor.check)
+        watched = Watched(self.monitor, Certificates(self.kube, hosts, lambda _: None))
+        observer = Observer(self.kube, self.cache, around, Claims(self.kube, namespaces), watched)
+        self.tenants = TenantReconciler(
+            self.kube, self.cache, observer, self.actor, self.events, notifier=self.notifier
+        )
 
     def watch(self) -> None:
         """Bring the cache up to date, as the watches would."""
@@ -221,6 +231,10 @@ def operator(monkeypatch: pytest.MonkeyPatch) -> Operator:
     async def healthy(*_: Any, **__: Any) -> Health:
         return Health("Healthy", "asked")
 
+    async def valid(*_: Any, **__: Any) -> Certificate:
+        return Certificate(START + timedelta(days=3650))
+
+    monkeypatch.setattr("bcp_operator.controllers.certificates.look_at", valid)
     monkeypatch.setattr("bcp_operator.controllers.probing.probe_system", healthy)
     for module in (observe, act):
         monkeypatch.setattr(module, "now", lambda: made.clock)

@@ -7,10 +7,11 @@ from pydantic import Field
 from .common import Model, System, Timestamp
 from .conditions import Condition
 
-RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown"]
-Step = Literal["Preflight", "Record", "Fence", "Route", "Verify", "Finish"]
+RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid"]
+Mode = Literal["Unplanned", "Planned"]
+Step = Literal["Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Drain", "Finish"]
 OperationType = Literal["Failover", "Failback"]
-OperationResult = Literal["Completed", "Refused", "Failed", "Superseded"]
+OperationResult = Literal["Completed", "Refused", "Superseded"]
 Phase = Literal["Pending", "Primary", "FailingOver", "Secondary", "FailingBack", "Held", "Suspended"]
 ActiveSystem = Literal["Primary", "Secondary", "Mixed", "Unknown"]
 
@@ -28,6 +29,9 @@ class Operation(Model):
         False,
         description="The start was taken from managedFields (whole seconds): rtoSeconds is an upper bound.",
     )
+    verified_time: Timestamp | None = Field(
+        None, description="When a planned switch was seen on its side; it may wait for the drain after that."
+    )
     deadline: Timestamp | None = Field(
         None, description="After this the operation is Stalled; it goes on all the same."
     )
@@ -38,11 +42,18 @@ class Operation(Model):
     reason: str = Field("", max_length=512, description="spec.failover.reason at the time.")
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=3,
+        max_length=5,
         description="Rules that were passed over.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
+    warnings: list[Annotated[str, Field(max_length=256)]] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Rules that were not met and did not block.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
     secondary_changes: Literal["Keep", "Discard"] = Field("Keep", description="Consent that counted.")
+    mode: Mode = Field("Unplanned", description="Consent that counted: Planned has copied once more before.")
 
 
 class FinishedOperation(Operation):
@@ -69,7 +80,7 @@ class LastRun(Model):
     counts: dict[str, int] = Field(
         default_factory=dict,
         max_length=16,
-        description="Actions: created, updated, adopted, unchanged, deactivated, withheld, skipped, failed.",
+        description="Actions: created, updated, adopted, unchanged, deactivated, deleted, withheld, skipped, failed.",
     )
     withheld_hash: str | None = Field(
         None, max_length=71, description="Hash of what the guard withheld; spec.sync.approve lets it through once."
@@ -89,6 +100,22 @@ class SyncStatus(Model):
     held_by: str | None = Field(
         None, max_length=253, description="What holds the sync: fence/<operation>, Suspended or nothing."
     )
+
+
+class Readiness(Model):
+    """What users would miss in the secondary, as the last run that came to its end left it. The report names them."""
+
+    users_without_login: int = Field(
+        description="People active in the primary who are in the secondary absent, out of use, or known by another "
+        "login name or federated identity."
+    )
+    unsynced_types: list[Annotated[str, Field(max_length=63)]] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Types of the primary that the secondary doesn't get; of more than 64 the first.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    unresolved: int = Field(description="References that lead nowhere in the secondary.")
 
 
 class RouteStatus(Model):
@@ -148,6 +175,7 @@ class BCPTenantStatus(Model):
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     sync: SyncStatus | None = Field(None, description="The sync.")
+    readiness: Readiness | None = Field(None, description="What users would miss in the secondary.")
     routes: list[RouteStatus] = Field(
         default_factory=list,
         max_length=8,
@@ -156,7 +184,7 @@ class BCPTenantStatus(Model):
     )
     runbook: list[RunbookStep] = Field(
         default_factory=list,
-        max_length=8,
+        max_length=10,
         description="Commands that work while the operator is down.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

@@ -11,6 +11,9 @@ from .judge import judge, refuse
 from .observed import Now, Observed, Problem
 
 UNREADABLE_RETRY_SECONDS = 5.0
+UNWATCHED = ("ProfileNotFound", "ProfileInvalid", "UnknownEntityType")
+"""Reasons that lie in a ConfigMap: when somebody puts it right no watch says so."""
+UNWATCHED_RETRY_SECONDS = 60.0
 STANDING_FENCE_POLL_SECONDS = 1.0
 
 
@@ -49,9 +52,14 @@ def _advance(seen: Observed, running: Operation, now: Now) -> Plan:
         return _write(seen, seen.status, now, wake_seconds=0.0)
     if progress.done:
         return _write(seen, operation.complete(seen, running, now), now, wake_seconds=0.0)
-    base = seen.status.model_copy(update={"operation": running.model_copy(update={"step": progress.step})})
-    if progress.actions and operation.held_up(seen, running):
-        told = _write(seen, base, now, wake_seconds=0.0)  # nothing quick any more: say where it stands
+    now_running = operation.seen_there(seen, running).model_copy(update={"step": progress.step})
+    if progress.failed:
+        return _write(seen, operation.refuse(seen, now_running, progress.failed, now), now, wake_seconds=0.0)
+    base = seen.status.model_copy(update={"operation": now_running})
+    # Nothing quick any more: say where it stands, and what was synced.
+    slow = running.step == "FinalSync" or progress.step == "Drain" or operation.held_up(seen, running)
+    if progress.actions and slow:
+        told = _write(seen, base, now, wake_seconds=0.0)
         if told.status != seen.status:
             return told
     if progress.actions:
@@ -78,6 +86,8 @@ def _retries(seen: Observed, now: Now) -> Iterator[float]:
         yield UNREADABLE_RETRY_SECONDS
     if fence.silence(seen, now).state == "Waiting":
         yield STANDING_FENCE_POLL_SECONDS
+    if seen.sync_problem is not None and seen.sync_problem.reason in UNWATCHED:
+        yield UNWATCHED_RETRY_SECONDS
     pause = (seen.memory.route_retry_seconds or 0.0) - now.monotonic_seconds
     if pause > 0:
         yield pause

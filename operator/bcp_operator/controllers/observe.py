@@ -9,15 +9,17 @@ from bcp_operator.api import names
 from bcp_operator.api.common import LABEL_TENANT
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.continuity import request
-from bcp_operator.continuity.observed import RUN_PREFIX, Probe, SyncView, WriterView
+from bcp_operator.continuity.observed import Probe, SyncView, WriterView
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, LEASE, POD, POLICY, PVC, TENANT, Kind, Kube, Object
 from bcp_operator.kube.lease import WriterLease, WriterState, state_of
 from bcp_operator.routes.base import Driver
 
-from . import jobs
+from . import jobs, profiles
 from .cache import Cache, CachedReads
+from .certificates import Certificates, Views
 from .claims import Claims
+from .monitor import Monitor
 from .probing import Prober
 from .queue import Key
 from .sight import Sight, Surroundings, Tenant, context, deleting, observed, parse, route_view, writer_view
@@ -33,16 +35,30 @@ class _Pods:
     report: Object | None = None
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What is asked from time to time, whether a switch is near or not."""
+
+    monitor: Monitor
+    certificates: Certificates
+
+
 class Observer:
     """Reads a tenant's world: from the watches for the first look, from the API server before anything is changed."""
 
-    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims) -> None:
+    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims, watched: Watched) -> None:
         self._kube = kube
+        self._monitor, self._certificates = watched.monitor, watched.certificates
         self._cache = cache
         self._claims = claims
         self._cached = CachedReads(kube, cache)
         self._around = around
         self._prober = Prober(kube, around.hosts)
+
+    def forget(self, key: Key) -> None:
+        """The tenant is gone: nobody asks its systems any more."""
+        self._monitor.forget(key)
+        self._certificates.forget(key)
 
     async def refresh(self, key: Key) -> None:
         """Read the tenant object itself anew, after somebody else has changed it."""
@@ -74,17 +90,20 @@ class Observer:
         claims = await self._claims.judge(key, tenant.obj)
         reads = self._kube if fresh else self._cached
         drivers = self._drivers(tenant, reads)
-        routes, writer, cronjob, found_jobs, policy, probe = await asyncio.gather(
+        routes, writer, cronjob, found_jobs, policy, (probe, certificates) = await asyncio.gather(
             asyncio.gather(*(driver.observe() for driver in drivers.values())),
             self._writer(tenant, fresh),
             self._one(CRONJOB, key, names.sync_cronjob(key.name), fresh),
             self._jobs(key, fresh),
             self._policy(tenant),
-            self._probe(tenant),
+            self._outside(tenant),
         )
         lease = writer_view(writer)
-        state.fence_seen(lease.holder if lease else "", lease is not None and lease.fenced, now())
+        state.fence_seen(writer, now())
         problem, wanted = sync_objects(tenant, policy, lease, state, around=self._around, now=now())
+        if wanted is not None and policy is not None:
+            problem = await profiles.problem(self._kube, key.namespace, tenant.spec, policy)
+            wanted = wanted if problem is None else None
         seen = observed(
             tenant,
             state,
@@ -95,6 +114,8 @@ class Observer:
             routes=tuple(route_view(r, o) for r, o in zip(tenant.spec.login.routes, routes, strict=True)),
             sync=await self._sync(tenant, state, lease, found_jobs, cronjob=cronjob, wanted=wanted, fresh=fresh),
             probe=probe,
+            certificates=certificates,
+            health=self._monitor.view(key, tenant.spec, tenant.status) if claims.problem is None else {},
             claims=claims.held,
             claimed=claims.problem,
         )
@@ -163,6 +184,17 @@ class Observer:
         except ValidationError:
             return None
 
+    async def _outside(self, tenant: Tenant) -> tuple[Probe, Views]:
+        """What is asked of the target of a switch, both at once."""
+        return await asyncio.gather(self._probe(tenant), self._looked_at(tenant))
+
+    async def _looked_at(self, tenant: Tenant) -> Views:
+        """Certificates of the target of a switch that is asked for, looked at now; else what is known of both sides."""
+        asked = request.read(tenant.spec, tenant.status)
+        if tenant.status.request_hash == asked.hash or "CertificateValid" in asked.override:
+            return self._certificates.view(tenant.key, tenant.spec, new=tenant.status.observed_generation is None)
+        return await self._certificates.look(tenant.key, tenant.spec, asked.desired)
+
     async def _probe(self, tenant: Tenant) -> Probe:
         """Ask the target of a switch that is asked for, unless that rule is passed over anyway."""
         asked = request.read(tenant.spec, tenant.status)
@@ -182,7 +214,7 @@ class Observer:
                 self._kube.list(POD, key.namespace, {LABEL_TENANT: key.name}),
             )
             return _Pods(pods, report)
-        if lease is not None and lease.fenced and (lease.previous_holder or "").startswith(RUN_PREFIX):
+        if lease is not None and lease.fenced and (lease.previous_holder or "").startswith(names.RUN_PREFIX):
             return _Pods(await self._kube.list(POD, key.namespace, {LABEL_TENANT: key.name}))
         return _Pods([])
 
@@ -199,5 +231,5 @@ class Observer:
             )
             stale += [] if manifests.matches(run, wanted.run_configmap) else ["ConfigMap"]
             stale += [] if report is not None else ["Report"]
-            stale += [] if claim is not None else ["Claim"]
+            stale += [] if claim is not None or wanted.claim is None else ["Claim"]
         return tuple(stale)

@@ -6,19 +6,20 @@ the secondary refuses or can't be reached many times in a row.
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
-from typing import Any, assert_never
+from typing import assert_never
 
-from bcp_operator.systems.content import REMOVED, Changes, Content, content_hash, diff, field_hashes, settle
+from bcp_operator.systems.content import REMOVED, Changes, Content, content_hash, diff, hash_of, settle, written_hashes
 from bcp_operator.systems.errors import CallFailed
 from bcp_operator.systems.traits import NOTHING, Traits
 from bcp_operator.systems.writer import WritableClient, Written
 
+from .conflicts import Contention, aside, claim_of
 from .correlations.committer import Committer
 from .correlations.store import FieldHashes, Row, Status, Store, correlation_id
-from .identify import Identifier, Unidentified
+from .crew import work_through, worker_count
+from .identify import NOT_CREATED, Found, Identifier, Unidentified
 from .plan import desired_content, immutable_fields, missing
 from .read import ListingError, Reader
 from .report import Tally
@@ -26,14 +27,8 @@ from .spool import Spool
 from .world import Action, Head, Match, Scope
 
 MAX_FAILURES_IN_A_ROW = 20
-AHEAD = 64  # actions
-MAX_WORKERS = 512
 _SYSTEM_FAILURES = frozenset({"Unauthorized", "Unreachable"})
-_NOT_CREATED = frozenset({"Duplicate", "Refused", "Unauthorized", "Unreachable", "Throttled", "NotFound"})
 log = logging.getLogger(__name__)
-
-
-Stored = tuple[Head, Content]
 
 
 class SecondaryDown(Exception):
@@ -61,58 +56,81 @@ class Applier:
         self._unidentified: list[Unidentified] = []
         self._workers = concurrency
         self._conflicts: list[Action] = []
+        self._settling = False
+        self._late: list[Action] = []  # to be done again when the conflicts are settled
         self._failures_in_a_row = 0
 
     async def run(self) -> None:
         """Everything. Raises FenceLost (from the client's gate), StoreError, SecondaryDown."""
         group = -1
         try:
-            self._workers = await self._worker_count()
+            self._workers = await worker_count(self._client, self._scope.chosen, self._concurrency)
             for phase in self._spool.phases():
                 if phase // 2 != group:
-                    await self._retry_conflicts()
+                    await self._settle_conflicts()
                     group = phase // 2
                 await self._together(self._spool.actions(phase))
-                log.info("phase done", extra={"phase": phase, "counts": self._summary()})
-            await self._retry_conflicts()
+                log.info(
+                    "phase done",
+                    extra={
+                        "phase": phase,
+                        "counts": {name: dict(counter) for name, counter in self._tally.counts.items()},
+                    },
+                )
+            await self._settle_conflicts()
         finally:
             await self._committer.drain()  # what was written is known, however the run ends
 
-    async def _worker_count(self) -> int:
-        """As many as may be in flight; where requests carry many entities, enough to fill them."""
-        sizes = [await self._client.batch_size(name) for name in sorted(self._scope.chosen)]
-        return min(MAX_WORKERS, self._concurrency * max(sizes, default=1))
-
-    async def _retry_conflicts(self) -> None:
-        """Try again what was refused as a duplicate: another entity may have given up the name since."""
+    async def _settle_conflicts(self) -> None:
+        """Try again what was refused as a duplicate, each once and after those that give up what it wants."""
         again, self._conflicts = self._conflicts, []
-        if again:
-            await self._together(iter(again), last_try=True)
+        self._settling = True
+        contention = Contention([claim_of(self._scope, self._spool, action) for action in again])
+        while contention:
+            ready = contention.ready()
+            if ready:
+                await self._together((again[number] for number in ready), last_try=True)
+                contention.settle(ready)
+            else:
+                number, fields = contention.step_aside()
+                await self._step_aside(again[number], fields)
+        self._settling = False
+        late, self._late = self._late, []
+        if late:
+            await self._together(iter(late), last_try=True)
+
+    async def _step_aside(self, action: Action, fields: Collection[str]) -> None:
+        """Let an entity go by another name for a moment. A run that dies now leaves it to the next to name it."""
+        match = self._spool.match(action.type, action.primary_id or "")
+        if match is None or match.secondary_id is None:
+            return
+        mark = correlation_id(self._scope.pair, action.type, action.primary_id or "")
+        current = self._spool.body("secondary", action.type, match.secondary_id)
+        changes = {name: aside(current[name], mark) for name in fields}
+        log.info("steps aside", extra={"type": action.type, "key": action.key, "fields": sorted(fields)})
+        try:
+            written = await self._client.update(
+                action.type,
+                match.secondary_id,
+                desired=current | changes,
+                changes=changes,
+                current=current,
+                correlation_id=mark,
+                traits=self._traits(action.type, match.secondary_id),
+            )
+            self._noted(action.type, written)
+        except CallFailed as error:  # those that wait for it will say that they are duplicates
+            log.warning("could not step aside", extra={"type": action.type, "key": action.key, "reason": str(error)})
 
     async def _together(self, actions: Iterator[Action], *, last_try: bool = False) -> None:
         """Some at a time. Ahead of the writes, rows of the creates to come are made PENDING, many in one transaction."""
-        size = max(AHEAD, self._workers)
-        ahead: asyncio.Queue[Action | None] = asyncio.Queue(2 * size)
 
-        async def prepare() -> None:
-            while batch := list(islice(actions, size)):
-                await self._committer.save([self._pending(action) for action in batch if action.kind == "create"])
-                for action in batch:
-                    await ahead.put(action)
-            for _ in range(self._workers):
-                await ahead.put(None)
+        async def prepare(batch: Sequence[Action]) -> None:
+            await self._committer.save([self._pending(action) for action in batch if action.kind == "create"])
 
-        async def work() -> None:
-            while action := await ahead.get():
-                await self._one(action, last_try)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(prepare())
-                for _ in range(self._workers):
-                    group.create_task(work())
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from None
+        await work_through(
+            actions, workers=self._workers, prepare=prepare, do=lambda action: self._one(action, last_try)
+        )
         await self._identify()
         await self._committer.drain()
 
@@ -146,6 +164,8 @@ class Applier:
                 await self._revive(action)
             case "deactivate":
                 await self._deactivate(action)
+            case "delete":
+                await self._delete(action)
             case "tombstone":
                 await self._tombstone(action)
             case "unchanged":
@@ -170,7 +190,7 @@ class Applier:
         try:
             written = await self._client.create(name, sent, pending.correlation_id)
         except CallFailed as error:
-            if error.reason in _NOT_CREATED:
+            if error.reason in NOT_CREATED:
                 await asyncio.to_thread(self._store.forget, [pending])
             if error.reason != "OutcomeUnknown":
                 raise
@@ -181,7 +201,7 @@ class Applier:
         else:
             await self._created(action, written.id, sent, self._stored(name, written))
 
-    async def _created(self, action: Action, secondary_id: str, sent: Content, stored: Stored | None) -> None:
+    async def _created(self, action: Action, secondary_id: str, sent: Content, stored: Found | None) -> None:
         """Note what a create has made."""
         name = action.type
         self._spool.set_match(name, action.primary_id or "", Match("row", secondary_id))
@@ -207,10 +227,18 @@ class Applier:
     async def _change(self, action: Action) -> None:
         name, primary_id = action.type, action.primary_id or ""
         match = self._spool.match(name, primary_id)
+        settling = self._settling or bool(self._conflicts)  # what is missing may still be made
         if match is None or match.secondary_id is None:
+            if settling:
+                self._late.append(action)
             return  # a link whose create failed: counted there
         wanted = desired_content(self._scope, self._spool, name, primary_id)
-        if self._left_out(action, {path for path, _ in wanted.awaited}):
+        lacking = {path for path, _ in wanted.awaited}
+        awaits = bool(lacking) and settling
+        if awaits and missing(self._scope, name, lacking):
+            self._late.append(action)
+            return
+        if not awaits and self._left_out(action, lacking):
             return
         current = self._spool.body("secondary", name, match.secondary_id)
         own = self._scope.secondary.types[name]
@@ -218,10 +246,16 @@ class Applier:
         desired, _ = settle(wanted.content, current, immutable_fields(own, wanted.content, current), last)
         changes = {} if action.kind == "refresh" else diff(desired, current, last)
         stored: Content | None = current
+        if awaits and not changes:
+            self._late.append(action)
+            return
         if changes:
             stored = await self._update(action, match.secondary_id, desired, changes, current)
             self._failures_in_a_row = 0
         await self._save(action, match.secondary_id, desired, stored)
+        if awaits:
+            self._spool.learn("secondary", name, match.secondary_id, desired if stored is None else stored)
+            self._late.append(replace(action, kind="link"))
         if action.kind == "adopt":
             self._tally.count(name, "adopted")
         elif action.kind != "link":
@@ -290,23 +324,31 @@ class Applier:
         written = await self._client.deactivate(name, secondary_id, self._traits(name, secondary_id))
         self._failures_in_a_row = 0
         stored = self._noted(name, written)
-        row = self._store.by_primary(name, action.primary_id or "")
         if self._spool.head("primary", name, action.primary_id or "") is None:
             await self._save(action, secondary_id, None, stored, "INACTIVE")
-        elif row is not None:
-            await self._committer.later(replace(row, secondary_hash=_hash(stored)))
+        else:
+            await self._resave(action, stored)
         if action.secondary_id:
             self._tally.count(name, "deactivated")
+
+    async def _delete(self, action: Action) -> None:
+        name, secondary_id = action.type, action.secondary_id or ""
+        await self._client.delete(name, secondary_id, self._traits(name, secondary_id))
+        self._failures_in_a_row = 0
+        await self._save(action, None, None, None, "INACTIVE")
+        self._tally.count(name, "deleted")
 
     async def _revive(self, action: Action) -> None:
         name, secondary_id = action.type, action.secondary_id or ""
         written = await self._client.revive(name, secondary_id, self._traits(name, secondary_id))
         self._failures_in_a_row = 0
-        stored = self._noted(name, written)
-        row = self._store.by_primary(name, action.primary_id or "")
-        if row is not None:
-            await self._committer.later(replace(row, secondary_hash=_hash(stored), status="ACTIVE"))
+        await self._resave(action, self._noted(name, written))
         self._tally.count(name, "updated")
+
+    async def _resave(self, action: Action, stored: Content | None) -> None:
+        row = self._store.by_primary(action.type, action.primary_id or "")
+        if row is not None:
+            await self._committer.later(replace(row, secondary_hash=hash_of(stored), status="ACTIVE"))
 
     async def _tombstone(self, action: Action) -> None:
         row = self._store.by_primary(action.type, action.primary_id or "")
@@ -330,14 +372,14 @@ class Applier:
             correlation_id(self._scope.pair, action.type, primary_id),
             secondary_id,
             action.key,
-            None if sent is None else content_hash(sent),
-            _hash(stored),
-            _both(sent or {}, stored if stored is not None else sent or {}),
+            hash_of(sent),
+            hash_of(stored),
+            written_hashes(sent or {}, stored if stored is not None else sent or {}),
             status,
         )
         await self._committer.later(row)
 
-    def _stored(self, name: str, written: Written) -> Stored | None:
+    def _stored(self, name: str, written: Written) -> Found | None:
         """What the secondary made of a write, comparable with its next listing."""
         try:
             return None if written.entity is None else self._readers[name].entity(written.entity)
@@ -347,23 +389,10 @@ class Applier:
     def _noted(self, name: str, written: Written) -> Content | None:
         """The same, and noted as what the entity holds now."""
         stored = self._stored(name, written)
-        if stored is None:
-            return None
-        self._spool.put("secondary", name, *stored)
-        return stored[1]
+        if stored is not None:
+            self._spool.put("secondary", name, *stored)
+        return None if stored is None else stored[1]
 
     def _traits(self, name: str, secondary_id: str) -> Traits:
         head = self._spool.head("secondary", name, secondary_id)
-        return NOTHING if head is None else head.traits
-
-    def _summary(self) -> dict[str, Any]:
-        return {name: dict(counter) for name, counter in self._tally.counts.items()}
-
-
-def _hash(content: Content | None) -> str | None:
-    return None if content is None else content_hash(content)
-
-
-def _both(sent: Content, stored: Content) -> FieldHashes:
-    ours, theirs = field_hashes(sent), field_hashes(stored)
-    return {name: (ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys()}
+        return head.traits if head else NOTHING

@@ -4,7 +4,7 @@ First every entity of the primary is matched (correlation, else marker, else nat
 Nothing is held in memory per entity: listings and matches come through World, actions go out one by one.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bcp_operator.systems import paths
@@ -47,8 +47,7 @@ def blocked_types(scope: Scope, broken: Collection[str]) -> set[str]:
 def plan(scope: Scope, world: World, known: Known, blocked: Collection[str] = ()) -> Iterator[Action]:
     """Every action. Matches are noted in `world` on the way. `blocked` types (see blocked_types) are left out."""
     types = sorted((scope.chosen | scope.looked_up) - set(blocked))
-    for name in types:
-        _match_type(scope, world, known, name)
+    match_types(scope, world, known, types)
     _skip_unresolved(scope, world, [name for name in types if name in scope.chosen])
     groups = type_order(scope.primary, sorted(scope.chosen - set(blocked)))
     last = len(groups) * 2
@@ -63,6 +62,12 @@ def plan(scope: Scope, world: World, known: Known, blocked: Collection[str] = ()
 
 
 # --- matching
+
+
+def match_types(scope: Scope, world: World, known: Known, types: Iterable[str]) -> None:
+    """Note in `world` which entities of these types belong together."""
+    for name in types:
+        _match_type(scope, world, known, name)
 
 
 def _match_type(scope: Scope, world: World, known: Known, name: str) -> None:
@@ -325,8 +330,10 @@ def _action(
 
 
 def _vanished(scope: Scope, world: World, known: Known, name: str, phase: int) -> Iterator[Action]:
-    """Correlated entities that the primary has no longer: put out of use where the profile knows how, never deleted."""
-    call = scope.secondary.types[name].deactivate
+    """Correlated entities that the primary has no longer: put out of use, or deleted where the policy says so."""
+    deletes = name in scope.deleted
+    own = scope.secondary.types[name]
+    call = own.delete if deletes else own.deactivate
     for row in known.rows(name):
         if world.head("primary", name, row.primary_id) is not None:
             continue
@@ -334,16 +341,18 @@ def _vanished(scope: Scope, world: World, known: Known, name: str, phase: int) -
         theirs = world.head("secondary", name, secondary_id) if secondary_id else None
         if secondary_id and world.claimed(name, secondary_id):
             continue  # made anew in the primary under another ID, and matched with that
-        if theirs is None or (theirs.inactive and call):
+        if theirs is None or (theirs.inactive and call and not deletes):
             if row.status != "INACTIVE":
                 yield Action(phase, name, "tombstone", row.key, row.primary_id, secondary_id)
         elif call is None or name in scope.kept:
-            why = "the policy keeps it" if name in scope.kept else "this type can't be put out of use"
+            unable = "this type can't be deleted" if deletes else "this type can't be put out of use"
+            why = "the policy keeps it" if name in scope.kept else unable
             reason = f"VanishedFromPrimary: {why}"
             yield Action(phase, name, "keep", theirs.key, None, theirs.id, reason)
         else:
+            kind: Kind = "delete" if deletes else "deactivate"
             reason = "vanished from the primary"
-            yield Action(phase, name, "deactivate", row.key, row.primary_id, theirs.id, reason, removes=True)
+            yield Action(phase, name, kind, row.key, row.primary_id, theirs.id, reason, removes=True)
 
 
 def _marked(scope: Scope, world: World, name: str, row: Row) -> str | None:

@@ -24,9 +24,12 @@ class Addresses:
         self._default = profile.base
         self._tenant_id = tenant_id
         self.endpoint = endpoint.rstrip("/")
-        host = host_of(endpoint)
         fixed = {name: self.filled(url, {}) for name, url in profile.bases.items()}
-        allowed = (host, *(pattern.lower() for pattern in profile.hosts), *(host_of(url) for url in fixed.values()))
+        try:
+            host, others = host_of(endpoint), [host_of(url) for url in fixed.values()]
+        except HostRefused as error:
+            raise AddressError(str(error)) from None
+        allowed = (host, *(pattern.lower() for pattern in profile.hosts), *others)
         self._policy = HostPolicy(allowed, insecure=(host,) if endpoint.startswith("http:") else ())
         self._known = {name: self._checked(name, url) for name, url in fixed.items()}
 

@@ -35,9 +35,20 @@ def content_hash(value: Any) -> str:
     return hashlib.blake2b(canonical(value).encode("ascii"), digest_size=16).hexdigest()
 
 
+def hash_of(content: Content | None) -> str | None:
+    """Hash of a content; None for one that isn't known."""
+    return None if content is None else content_hash(content)
+
+
 def field_hashes(content: Mapping[str, Any]) -> dict[str, str]:
     """Hash of each top-level field, 16 hex digits."""
     return {name: content_hash(value)[:16] for name, value in content.items()}
+
+
+def written_hashes(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, tuple[str | None, str | None]]:
+    """Both sides' hash per field after a write."""
+    ours, theirs = field_hashes(sent), field_hashes(stored)
+    return {name: (ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys()}
 
 
 def strip(raw: Mapping[str, Any], ignore: Sequence[Path], *, empty_is_absent: bool) -> Content:

@@ -20,7 +20,7 @@ from .language.calls import (
     UpdateCall,
     WriteCall,
 )
-from .language.entities import EntityType, Key, Reference, Version
+from .language.entities import EntityType, Key, Login, Reference, Version
 from .language.errors import ErrorClass, ErrorRule
 from .language.paging import CursorPaging, NextLinkPaging, OffsetPaging, PageNumberPaging, Paging, SinglePage
 
@@ -43,6 +43,7 @@ __all__ = [
     "FindCall",
     "Key",
     "ListCall",
+    "Login",
     "LoginAuth",
     "NextLinkPaging",
     "NoAuth",

@@ -29,6 +29,13 @@ class Reference(ProfileModel):
     )
 
 
+class Login(ProfileModel):
+    """What people log in by. Passwords are never read, so this is all that can be compared."""
+
+    name: FieldPath = Field(description="The login name.")
+    identity: FieldPath | None = Field(None, description="By what an identity provider knows them.")
+
+
 class Version(ProfileModel):
     """An optimistic lock: the version that was read goes with the update, so that nobody else's change is overwritten."""
 
@@ -63,6 +70,9 @@ class EntityType(ProfileModel):
     revive: StateCall | None = Field(
         None, description="Puts an entity back into use; with it, deactivate and revive alone carry that state."
     )
+    delete: StateCall | None = Field(
+        None, description="Deletes an entity; only where a policy says `onMissing: Delete`."
+    )
     id: JMESPath = Field("id", description="Where an entity holds its ID.")
     ids: dict[PlainName, JMESPath] = Field(
         default_factory=dict, description="Further IDs of the same entity, e.g. {number: agentId} beside a UUID."
@@ -86,6 +96,7 @@ class EntityType(ProfileModel):
     )
     unordered: list[FieldPath] = Field(default_factory=list, description="Lists whose order means nothing.")
     empty_is_absent: bool = Field(False, description="null, [] and {} mean the same as no field.")
+    login: Login | None = Field(None, description="The entities of this type are people who log in.")
     references: list[Reference] = Field(default_factory=list, description="Fields that hold IDs of other entities.")
     attached: dict[PlainName, Attached] = Field(
         default_factory=dict, description="Fields with calls of their own: relations, and parts."
