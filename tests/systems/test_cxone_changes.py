@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -236,6 +239,26 @@ def test_a_role_that_the_secondary_lacks_holds_back_who_needs_it(pair: Pair) -> 
     assert one["userName"] not in names
     assert two["userName"] in names
     assert [row["roleName"] for row in pair.secondary.dump()["role"]] == ["Administrator", "Manager", "Agent"]
+
+
+# --- the same credentials: nothing but login names and federated identities can be copied
+
+
+def test_readiness_names_everybody_who_could_not_log_in(pair: Pair) -> None:
+    pair.sync(entities=PEOPLE)
+    names = [user["userName"] for user in pair.primary.dump()["user"]]
+    twins = [pair.id_of("user", userName=name) for name in names]
+    pair.secondary.tenant.remove("user", twins[0])
+    pair.secondary.change("user", twins[1], status="DELETED")
+    pair.secondary.change("user", twins[2], userName="somebody.else@acme.example")
+    pair.secondary.change("user", twins[3], externalIdentity="another")
+    file = pair.folder / "run.yaml"
+    file.write_text(pair.config(entities=["user"]).model_dump_json(by_alias=True))
+    command = [sys.executable, "-m", "bcp_operator.sync", "readiness", "--config", str(file), "-o", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found = {one["key"]: one["reason"] for one in json.loads(done.stdout)["usersWithoutLogin"]}
+    assert [found[name] for name in names] == ["Absent", "Inactive", "OtherLoginName", "OtherIdentity"]
 
 
 # --- 5.2: order and cycles
