@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from bcp_operator.api.run import RunConfig, RunReport, pair_id
+from bcp_operator.api.run import RunConfig, RunReport
 from bcp_operator.sync.config import prepare
 from bcp_operator.sync.run import run
 
@@ -77,8 +77,7 @@ class Pair:
         } | more
         if "entities" in document:
             document["entities"] = [{"type": name} for name in document["entities"]]
-        sides = RunConfig.model_validate({**document, "pair": "0" * 64})
-        return RunConfig.model_validate({**document, "pair": pair_id(sides.primary, sides.secondary)})
+        return RunConfig.model_validate({**document, "pair": "c" * 64})  # the same for every profile
 
     def _system(self, name: str) -> Document:
         simulator: Simulator = getattr(self, name)
