@@ -146,7 +146,7 @@ class SystemSpec(Model):
     )
 
     profile: Name = Field(
-        description="Kind of system: a built-in profile (scim), or the name of a profile ConfigMap in this namespace. Immutable.",
+        description="Kind of system: a built-in profile (scim, cxone), or the name of a profile ConfigMap in this namespace. Immutable.",
         json_schema_extra=checked_by(IDENTITY),
     )
     tenant_id: str = Field(

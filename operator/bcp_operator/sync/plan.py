@@ -87,10 +87,16 @@ def _match_type(scope: Scope, world: World, known: Known, name: str) -> None:
 
 def _find(scope: Scope, world: World, known: Known, name: str, head: Head) -> Match:
     match = _counterpart(scope, world, known, name, head)
-    if name not in scope.chosen or not head.chosen:
+    if name not in scope.chosen or not head.chosen or _left_out_of_use(scope, name, head):
         return Match("absent") if match.how == "create" else match
     taken = match.how == "key" and not scope.adopts and name not in scope.rebuilt
     return Match("taken") if taken else match
+
+
+def _left_out_of_use(scope: Scope, name: str, head: Head) -> bool:
+    """Whether an entity that the secondary doesn't have is as good as there: out of use is what absent is, too."""
+    create = scope.secondary.types[name].create
+    return head.inactive and create is not None and create.out_of_use == "leave"
 
 
 def _skip_unresolved(scope: Scope, world: World, types: Sequence[str]) -> None:
@@ -190,6 +196,8 @@ def _compare_type(planner: _Planner) -> Iterator[Action]:
         if not head.chosen:
             if match is not None and match.how == "row":
                 yield _action(planner, head, "keep", match, reason="NotChosen: the filter takes it no longer")
+        elif match is not None and match.how == "absent" and _left_out_of_use(planner.scope, planner.name, head):
+            yield _action(planner, head, "unchanged", match)
         elif match is None or (match.secondary_id is None and match.how != "create"):
             yield _action(planner, head, "skip", reason=_why_not(planner, head, match))
         elif match.how == "create":

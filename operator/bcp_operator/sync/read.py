@@ -112,15 +112,17 @@ async def read_listing(client: ReadOnlyClient, reader: Reader, spool: Spool, sid
         try:
             return await _read_once(client, reader, spool, side, type_name)
         except CallFailed as error:
-            raise ListingError(str(error)) from None
+            if error.reason != "Changing":
+                raise ListingError(str(error)) from None
+            problem = error.args[0]
         except ValueError as error:  # an expression of the profile does not fit what was given
             raise ListingError(f"BadAnswer: {error}") from None
         except _Changing as error:
-            if attempt == ATTEMPTS:
-                raise ListingError(f"Incomplete: {error}, {ATTEMPTS} times in a row") from None
+            problem = str(error)
+        if attempt < ATTEMPTS:
             log.warning("listing changed while it was read; reading it again", extra={"side": side, "type": type_name})
             await asyncio.sleep(0.2 * attempt)
-    raise AssertionError("unreachable")
+    raise ListingError(f"Incomplete: {problem}, {ATTEMPTS} times in a row")
 
 
 class _Changing(Exception):

@@ -1,6 +1,7 @@
 """Where profiles come from: the built-in ones beside this file, a user's own in a folder (mounted ConfigMaps)."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from .language.checks import Place, findings
 from .profile import Profile
 
-BUILT_IN = ("scim",)
+BUILT_IN = ("cxone", "scim")
 
 
 class ProfileError(Exception):
@@ -34,11 +35,11 @@ def load(name: str, folder: Path | None = None) -> Profile:
     return parse(text, str(path))
 
 
+@lru_cache(maxsize=8)  # both systems are mostly of one kind, and reading one costs more than many requests
 def parse(text: str, source: str) -> Profile:
     """A profile from YAML text. Raises ProfileError with one line per mistake."""
     try:
-        document = yaml.safe_load(text)
-        lines = yaml.compose(text, Loader=yaml.SafeLoader)
+        lines, document = _read(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
@@ -60,6 +61,16 @@ def parse(text: str, source: str) -> Profile:
         if not problems:
             return profile
     raise ProfileError("\n".join(_explain(source, lines, place, message) for place, message in problems))
+
+
+def _read(text: str) -> tuple[yaml.Node | None, Any]:
+    """The document twice, read once: as nodes with their lines, and as values. Raises YAMLError, RecursionError."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        return node, None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def _said(problem: Any) -> tuple[Place, str]:

@@ -3,6 +3,7 @@ session can send no call but those declared as list, find, read, discovery or to
 """
 
 import asyncio
+import copy
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,8 +51,8 @@ class ReadOnlyClient:
         """
         entity_type = self.profile.types[type_name]
         async for page in self._pages(entity_type.listing, {}):
-            if entity_type.attached:
-                together = (self._with_attached(entity_type, item) for item in page.items)
+            if entity_type.attached or entity_type.detailed:
+                together = (self._completed(type_name, item) for item in page.items)
                 page = Page(list(await asyncio.gather(*together)), page.total)  # noqa: PLW2901
             yield page
 
@@ -69,7 +70,7 @@ class ReadOnlyClient:
         if call is None or not await self.offers(call, call.when):
             return None
         found = [item async for page in self._pages(call, {}, key) for item in page.items]
-        return [await self._with_attached(self.profile.types[type_name], item) for item in found]
+        return [await self._completed(type_name, item) for item in found]
 
     async def offers(self, part: Any, when: str | None) -> bool:
         """Whether the system's capabilities allow a part of the profile. Raises CallFailed."""
@@ -97,18 +98,19 @@ class ReadOnlyClient:
     async def _pages(self, call: ListCall, values: Mapping[str, object], key: str = "") -> AsyncIterator[Page]:
         paging = call.paging or self.profile.paging
         request: PageRequest | None = first_page(paging)
-        so_far, asked = 0, set[str]()
-        body = None if call.body is None else json.dumps(_with_key(call.body, call, key)).encode()
+        so_far, asked = 0, set[tuple[str, bytes | None]]()
         url = await self._session.url(call.base, call.path, values)
         host = urlsplit(url).hostname or ""
         for number in range(MAX_PAGES):
             if request is None:
                 return
             target = _page_url(url, _with_key(call.query, call, key), request)
-            if target in asked:
+            body = _page_body(_with_key(call.body, call, key), request)
+            if (target, body) in asked:
                 raise CallFailed("BadAnswer", "the listing leads back to a page that was read already")
-            asked.add(target)
-            answer = await self._session.send(Request(call.method, target, self._content_type(None, body), body))
+            asked.add((target, body))
+            headers = self._content_type(None, body)
+            answer = await self._session.send(Request(call.method, target, headers, body, errors=call.errors))
             document = json_of(answer)
             total = _total(call, document)
             items = _items(applied(call.compiled(call.items), document, "BadAnswer"), total)
@@ -139,7 +141,18 @@ class ReadOnlyClient:
         return await self._with_attached(entity_type, found), answer.headers
 
     async def _get(self, call: ReadCall, values: Mapping[str, object]) -> Answer:
-        return await self._session.send(Request("GET", await self._session.url(call.base, call.path, values), {}))
+        url = await self._session.url(call.base, call.path, values)
+        return await self._session.send(Request("GET", url, {}, errors=call.errors))
+
+    async def _completed(self, type_name: str, item: Any) -> Any:
+        """A listed item with what the listing leaves out."""
+        entity_type = self.profile.types[type_name]
+        if not entity_type.detailed or not isinstance(item, dict):
+            return await self._with_attached(entity_type, item)
+        found = await self._read(type_name, _identity(entity_type, item))
+        if found is None:
+            raise CallFailed("Changing", "an entity of it was gone when it was to be read")
+        return {**item, **found[0]}
 
     async def _with_attached(self, entity_type: EntityType, raw: Any) -> Any:
         """The entity with its attached fields read."""
@@ -182,6 +195,20 @@ def _page_url(url: str, fixed: Mapping[str, str], request: PageRequest) -> str:
         return f"{parts.scheme}://{parts.netloc}{request.target}"
     query = urlencode({**fixed, **request.query})
     return url + (f"?{query}" if query else "")
+
+
+def _page_body(fixed: Any, request: PageRequest) -> bytes | None:
+    """The body of a POST search, with the numbers of the page in it."""
+    if fixed is None and not request.body:
+        return None
+    body = copy.deepcopy(fixed) if isinstance(fixed, dict) or not request.body else {}
+    for name, number in request.body.items():
+        *outer, last = name.split(".")
+        place = body
+        for step in outer:
+            place = place.setdefault(step, {})
+        place[last] = number
+    return json.dumps(body).encode()
 
 
 def _with_key(part: Any, call: ListCall, key: str) -> Any:

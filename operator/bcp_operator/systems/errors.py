@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .body import read_json
-from .profile import ErrorClass, ErrorRule, Profile
+from .profile import ErrorClass, ErrorRule
 
 _BY_STATUS: dict[int, ErrorClass] = {
     401: "Unauthorized",
@@ -23,7 +23,7 @@ class CallFailed(Exception):
     """A call was answered with an error, or not at all.
 
     `reason` is an ErrorClass or: Unreachable (never handled), OutcomeUnknown (may have been handled), BadAnswer (answer
-    isn't what the profile says).
+    isn't what the profile says), Changing (a listing that changed while it was read).
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -34,9 +34,9 @@ class CallFailed(Exception):
         return f"{self.reason}: {super().__str__()}"
 
 
-def classify(profile: Profile, status: int, body: bytes) -> ErrorClass | None:
+def classify(rules: Sequence[ErrorRule], status: int, body: bytes) -> ErrorClass | None:
     """What an answer means, by the profile's rules and then by HTTP; None for success."""
-    return meaning_of(profile.errors, status, lambda: read_json(body))
+    return meaning_of(rules, status, lambda: read_json(body))
 
 
 def meaning_of(rules: Sequence[ErrorRule], status: int, document: Callable[[], Any]) -> ErrorClass | None:

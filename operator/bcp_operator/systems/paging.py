@@ -1,7 +1,7 @@
 """Walking through a listing page by page. Pure: given the last answer, what to ask next."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ class PageRequest:
 
     query: Mapping[str, str]
     target: str | None = None
+    body: Mapping[str, int] = field(default_factory=dict)  # field of a POST search's body, with dots -> number
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ def first_page(paging: Paging) -> PageRequest:
     """What to ask first."""
     match paging:
         case OffsetPaging():
-            return PageRequest({paging.offset_param: str(paging.first), paging.size_param: str(paging.size)})
+            return _numbered(paging, {paging.offset_param: paging.first})
         case PageNumberPaging():
-            return PageRequest({paging.page_param: str(paging.first), paging.size_param: str(paging.size)})
+            return _numbered(paging, {paging.page_param: paging.first})
         case CursorPaging() | NextLinkPaging():
             return PageRequest({paging.size_param: str(paging.size)} if paging.size_param else {})
     return PageRequest({})
@@ -60,10 +61,16 @@ def next_page(paging: Paging, seen: PageSeen, host: str) -> PageRequest | None:
 def _counted(paging: OffsetPaging | PageNumberPaging, seen: PageSeen) -> PageRequest | None:
     if seen.items == 0 or (seen.total is not None and seen.items_so_far >= seen.total):
         return None
-    size = {paging.size_param: str(paging.size)}
     if isinstance(paging, OffsetPaging):
-        return PageRequest({paging.offset_param: str(paging.first + seen.items_so_far)} | size)
-    return PageRequest({paging.page_param: str(paging.first + seen.number + 1)} | size)
+        return _numbered(paging, {paging.offset_param: paging.first + seen.items_so_far})
+    return _numbered(paging, {paging.page_param: paging.first + seen.number + 1})
+
+
+def _numbered(paging: OffsetPaging | PageNumberPaging, position: Mapping[str, int]) -> PageRequest:
+    numbers = {**position, paging.size_param: paging.size}
+    if paging.place == "body":
+        return PageRequest({}, body=numbers)
+    return PageRequest({name: str(number) for name, number in numbers.items()})
 
 
 def _after_cursor(paging: CursorPaging, seen: PageSeen) -> PageRequest | None:

@@ -5,7 +5,7 @@ A session made without a gate can't send a write, whatever it is told: the prima
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from .auth import Token, fixed_headers, token_request
 from .errors import CallFailed, classify
 from .expressions import Expression
 from .pace import MAX_ATTEMPTS, RETRY_BUDGET_SECONDS, Pace, retry_delay_seconds
-from .profile import LoginAuth, OAuth2Auth, Profile
+from .profile import ErrorRule, LoginAuth, OAuth2Auth, Profile
 from .transport import Answer, Transport, TransportError
 
 READ_DEADLINE_SECONDS = 30.0
@@ -33,6 +33,7 @@ class Request:
     body: bytes | None = None
     purpose: Literal["read", "token", "write"] = "read"
     repeatable: bool = True
+    errors: Sequence[ErrorRule] = ()  # the call's own, before the profile's
 
     @property
     def deadline_seconds(self) -> float:
@@ -128,7 +129,7 @@ class Session:
                 if not error.maybe_handled:
                     return None, CallFailed("Unreachable", str(error)), True
                 return None, CallFailed("OutcomeUnknown", str(error)), request.repeatable
-        meaning = classify(self.profile, answer.status, answer.body)
+        meaning = classify([*request.errors, *self.profile.errors], answer.status, answer.body)
         if meaning is None:
             return answer, None, False
         failure = CallFailed(meaning, f"HTTP {answer.status}")

@@ -67,7 +67,10 @@ class WritableClient(ReadOnlyClient):
             result = await self._bulker.submit(
                 call.bulk, await self._size(call.bulk), Item(call.method, path, None, None, body)
             )
-            return _bulk_written(call.bulk, result)
+            made = _bulk_written(call.bulk, result)
+            if made.id is None or made.entity is not None or not entity_type.ids:
+                return made
+            return Written(made.id, await self._read_back(type_name, {"id": made.id}))  # others need its further IDs
         answer = await self._write(call, {}, body, content, repeatable=False)
         if call.id is None:
             return Written(None, None)
@@ -139,6 +142,8 @@ class WritableClient(ReadOnlyClient):
         version = change.version
         if field is not None and version is not None:
             content = {**content, field: version}
+        if call.id_field is not None:
+            content = {**content, call.id_field: str(values["id"])}
         body = self._body(call, content)
         entity_id = str(values["id"])
         if call.bulk is not None and await self._size(call.bulk) > 1:
@@ -193,7 +198,7 @@ class WritableClient(ReadOnlyClient):
         url = await self._session.url(call.base, call.path, values)
         data = None if body is None else encoded(content_type, body)
         headers = {} if data is None else {"Content-Type": content_type}
-        await self._session.send(Request(method, url, headers, data, "write", repeatable))
+        await self._session.send(Request(method, url, headers, data, "write", repeatable, call.errors))
 
     def _body(self, call: WriteCall, content: Any) -> Any:
         return None if call.body is None else applied(call.compiled(call.body), content, "Refused")
@@ -213,7 +218,7 @@ class WritableClient(ReadOnlyClient):
         query = encode.query({name: applied(call.compiled(e), content, "Refused") for name, e in call.query.items()})
         data = None if call.body is None else encoded(content_type, body)
         sent = {**(headers or {}), **({} if data is None else {"Content-Type": content_type})}
-        return await self._session.send(Request(call.method, url + query, sent, data, "write", repeatable))
+        return await self._session.send(Request(call.method, url + query, sent, data, "write", repeatable, call.errors))
 
     async def _send_bulk(self, bulk: Bulk, body: Any) -> Any:
         url = await self._session.url(bulk.base, bulk.path)

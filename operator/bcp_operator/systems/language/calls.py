@@ -19,6 +19,9 @@ class Call(ProfileModel):
     path: PathTemplate = Field(
         description="Path below the base. {tenantID}; where one entity is meant {id}, or a name of `ids`."
     )
+    errors: list[ErrorRule] = Field(
+        default_factory=list, description="What an answer to this call means; asked before the profile's own rules."
+    )
 
 
 class ListCall(Call):
@@ -30,6 +33,12 @@ class ListCall(Call):
     items: JMESPath = Field("@", description="Where the answer holds the list.")
     total: JMESPath | None = Field(None, description="Where the answer holds the number of all entities.")
     paging: Paging | None = Field(None, description="How the listing is paged; none = as the profile says.")
+
+    @model_validator(mode="after")
+    def _body_of_a_post(self) -> "ListCall":
+        if self.method == "GET" and getattr(self.paging, "place", "query") == "body":
+            raise ValueError("paging.place: a GET has no body; the method has to be POST")
+        return self
 
 
 class FindCall(ListCall):
@@ -101,6 +110,11 @@ class WriteCall(Call):
 class CreateCall(WriteCall):
     """How an entity is created."""
 
+    out_of_use: Literal["make", "leave"] = Field(
+        "make",
+        description="An entity that is out of use in the primary and that the secondary doesn't have. make: made, and put "
+        "out of use where `revive` tells that the create can't do that; leave: not made, e.g. where a create invites people.",
+    )
     id: JMESPath | None = Field(
         "id",
         description="Where the answer holds the new ID. null: it doesn't; the entity is looked for by marker or key.",
@@ -115,6 +129,9 @@ class UpdateCall(WriteCall):
         "replace",
         description="replace: the whole content; merge: changed fields, removed ones null (RFC 7386); "
         "scimPatch: RFC 7644 3.5.2; jsonPatch: RFC 6902.",
+    )
+    id_field: PlainName | None = Field(
+        None, description="Field that carries the ID too, as text, for systems that want it in the body."
     )
     otherwise: "UpdateCall | None" = Field(None, description="The update where `when` is not true.")
 

@@ -58,6 +58,9 @@ class EntityType(ProfileModel):
 
     listing: ListCall = Field(alias="list", description="How all of them are listed.")
     read: ReadCall | None = Field(None, description="How one entity is read.")
+    detailed: bool = Field(
+        False, description="The listing holds part of each entity only: each is read by `read`, which costs a request."
+    )
     find: FindCall | None = Field(None, description="How entities with one natural key are asked for.")
     create: CreateCall | None = Field(None, description="Without it what is missing in the secondary is reported.")
     update: UpdateCall | None = Field(None, description="Without it what differs is reported.")
@@ -137,6 +140,8 @@ class EntityType(ProfileModel):
         marker = self.marker_path
         if marker is not None and any(step.each for step in marker):
             raise ValueError("marker: it must be one field, not one inside a list")
+        if self.detailed and self.read is None:
+            raise ValueError("detailed: it needs read")
         if self.revive is not None and self.deactivate is None:
             raise ValueError("revive: it needs deactivate, whose doneWhen tells what is out of use")
         return self

@@ -13,23 +13,29 @@ class SinglePage(ProfileModel):
     kind: Literal["none"]
 
 
+Place = Literal["query", "body"]
+PLACE = "query: parameters of the query. body: fields of a POST search's body, also inside others: page.pageNo."
+
+
 class OffsetPaging(ProfileModel):
-    """The query names the first item and how many: SCIM's startIndex and count, or skip and top."""
+    """The request names the first item and how many: SCIM's startIndex and count, or skip and top."""
 
     kind: Literal["offset"]
-    offset_param: str = Field(min_length=1, description="Query parameter with the position of the first item.")
+    place: Place = Field("query", description=PLACE)
+    offset_param: str = Field(min_length=1, description="Parameter with the position of the first item.")
     first: Literal[0, 1] = Field(0, description="Position of the very first item: 0 (skip) or 1 (SCIM startIndex).")
-    size_param: str = Field(min_length=1, description="Query parameter with the number of items wanted.")
+    size_param: str = Field(min_length=1, description="Parameter with the number of items wanted.")
     size: int = Field(200, ge=1, le=10000, description="Items asked for per page; the server may give fewer.")
 
 
 class PageNumberPaging(ProfileModel):
-    """The query names the number of the page. Without a total, an empty page ends the listing."""
+    """The request names the number of the page. Without a total, an empty page ends the listing."""
 
     kind: Literal["pageNumber"]
-    page_param: str = Field(min_length=1, description="Query parameter with the number of the page.")
+    place: Place = Field("query", description=PLACE)
+    page_param: str = Field(min_length=1, description="Parameter with the number of the page.")
     first: Literal[0, 1] = Field(1, description="Number of the first page.")
-    size_param: str = Field(min_length=1, description="Query parameter with the number of items per page.")
+    size_param: str = Field(min_length=1, description="Parameter with the number of items per page.")
     size: int = Field(200, ge=1, le=10000, description="Items asked for per page; the server may give fewer.")
 
 
