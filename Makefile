@@ -68,6 +68,10 @@ demo: venv ## a real cluster, the operator, two directories, one switch; narrate
 bench-switch: venv ## 20 switches beside the same patch by hand, in one run; fails when a target is missed
 	$(PY) -m tests.perf.switch_floor --out build/bench-switch.json
 
+.PHONY: crash-sweep
+crash-sweep: venv ## kill a sync at three points of every request, one run per point; fails on anything lost, twice or dangling
+	$(PY) -m tests.systems.crash --out build/crash-sweep.json
+
 .PHONY: up
 up: venv ## start the test cluster
 	$(PY) -m tests.cluster up

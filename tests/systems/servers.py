@@ -17,13 +17,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.systems.web import Request, access_log
+from tests.systems.web import Request, access_log, ask
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.txt"
@@ -83,6 +83,14 @@ class Server:
         """The access log so far."""
         return access_log(list(self.lines))
 
+    def keep(self, name: str) -> None:
+        """Remember the state under a name."""
+        assert ask(f"{self.base}/snapshots/{name}", method="PUT").status == 204
+
+    def restore(self, name: str) -> None:
+        """Bring a remembered state back."""
+        assert ask(f"{self.base}/snapshots/{name}", method="POST").status == 204
+
     def kill(self) -> None:
         """End it at once, as a machine that dies."""
         self.process.send_signal(signal.SIGKILL)
@@ -91,13 +99,19 @@ class Server:
 
 @contextmanager
 def start_scim(
-    port: int = 0, token: str = "token", dump: list[dict[str, Any]] | None = None, name: str = "PRIMARY"
+    port: int = 0,
+    token: str = "token",
+    dump: list[dict[str, Any]] | None = None,
+    name: str = "PRIMARY",
+    *,
+    snapshots: bool = False,
 ) -> Iterator[Server]:
     """A scim2-server; SCIM lives at `server.base + "/v2"`, with `Authorization: Bearer <token>`.
 
-    `dump` is a list of SCIM resources with `id` and `meta.resourceType` (see `world.scim_dump`).
+    `dump` is a list of SCIM resources with `id` and `meta.resourceType` (see `world.scim_dump`). `snapshots`: its state can be
+    kept and brought back (`Server.keep`, `Server.restore`), and IDs of new entities follow from their names.
     """
-    with _start("scim", port, token, dump, name) as server:
+    with _start("scim", port, token, dump, name, ["--snapshots"] if snapshots else []) as server:
         yield server
 
 
@@ -117,13 +131,13 @@ def start_kinto(
 
 
 @contextmanager
-def _start(kind: str, port: int, token: str, dump: Any, name: str) -> Iterator[Server]:
+def _start(kind: str, port: int, token: str, dump: Any, name: str, more: Sequence[str] = ()) -> Iterator[Server]:
     python = environment()
     with tempfile.TemporaryDirectory(prefix=f"bcp-{kind}-") as folder:
         token_file = Path(folder) / "token"
         token_file.write_text(token)
         command = [str(python), str(HERE / "serve.py"), kind, "--name", name, "--port", str(port)]
-        command += ["--token-file", str(token_file)]
+        command += ["--token-file", str(token_file), *more]
         if dump is not None:
             dump_file = Path(folder) / "dump.json"
             dump_file.write_text(json.dumps(dump))
