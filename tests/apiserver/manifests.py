@@ -77,6 +77,8 @@ def tenant(name: str) -> Object:
                             "mode": "Managed",
                             "className": "nginx",
                             "tlsSecretName": "login-tls",
+                            "labels": {"team": "acme"},
+                            "annotations": {"cert-manager.io/cluster-issuer": "company"},
                         },
                     },
                     {
@@ -130,7 +132,13 @@ def policy(name: str) -> Object:
         "metadata": {"name": name},
         "spec": {
             "mode": "Custom",
-            "entities": [{"type": "user"}, {"type": "group"}],
+            "entities": [
+                {"type": "user", "filter": {"title": ["Agent", "Lead"]}, "onMissing": "Deactivate"},
+                {"type": "group"},
+            ],
+            "mappings": [{"type": "user", "field": "title", "values": {"Agent": "Stand-in"}}],
+            "adopt": "ByKey",
+            "onUnresolved": "OmitField",
             "schedule": {"cron": "0 2 * * *", "timeZone": "Europe/Berlin"},
             "suspend": False,
             "guard": {"maxRemovals": 50, "maxRemovalPercent": 5, "maxUpdatePercent": 50, "maxCreatePercent": 100},
@@ -206,6 +214,7 @@ def tenant_status() -> Object:
         "activeLoginURL": "https://secondary.example/login",
         "settledSystem": "Secondary",
         "requestHash": "0" * 64,
+        "claims": ["0" * 24],
         "operation": operation(),
         "lastOperation": finished(),
         "history": [finished()],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tests.apiserver import cases
 from tests.apiserver.cases import Case, rule
@@ -33,6 +34,7 @@ def _selection() -> Iterator[Case]:
     yield from cases.required("spec.entities[]", "type")
     yield cases.pattern("spec.entities[].type", "2nd type")
     yield cases.text("spec.entities[].type", 63)
+    yield from _parts()
     for case in (
         cases.min_items("spec.exclude"),
         cases.max_items("spec.exclude", [f"t{i}" for i in range(65)]),
@@ -43,6 +45,31 @@ def _selection() -> Iterator[Case]:
         yield Case(
             case.path, case.constraint, {"spec.entities": DROP, **case.edits}, case.reason, case.message, case.at
         )
+
+
+def _parts() -> Iterator[Case]:
+    """What is copied of a type, and how."""
+    title = "spec.entities[0].filter.title"
+    yield cases.max_entries("spec.entities[].filter", {f"f{i}": ["x"] for i in range(9)})
+    yield replace(cases.min_items("spec.entities[].filter.*"), edits={title: []}, at=title)
+    yield replace(
+        cases.max_items("spec.entities[].filter.*", many := [f"v{i}" for i in range(65)]), edits={title: many}, at=title
+    )
+    yield replace(cases.unique("spec.entities[].filter.*", []), edits={title: ["a", "a"]}, at=f"{title}[1]")
+    yield cases.text("spec.entities[].filter.*[]", 256, f"{title}[0]")
+    yield cases.enum("spec.entities[].onMissing", "Deactivate", "Keep")
+    yield cases.max_items(
+        "spec.mappings", [{"type": "user", "field": f"f{i}", "values": {"a": "b"}} for i in range(65)]
+    )
+    yield cases.unique("spec.mappings", [{"type": "user", "field": "title", "values": {"a": "b"}}] * 2)
+    yield from cases.required("spec.mappings[]", "type", "field", "values")
+    yield cases.pattern("spec.mappings[].type", "2nd type")
+    yield cases.text("spec.mappings[].type", 63)
+    yield cases.text("spec.mappings[].field", 256)
+    yield cases.max_entries("spec.mappings[].values", {f"v{i}": "x" for i in range(257)})
+    yield cases.text("spec.mappings[].values.*", 256, "spec.mappings[0].values.Agent")
+    yield cases.enum("spec.adopt", "ByKey", "Never")
+    yield cases.enum("spec.onUnresolved", "OmitField", "Skip")
 
 
 def _schedule() -> Iterator[Case]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tests.apiserver import cases
 from tests.apiserver.cases import Case
@@ -30,6 +31,8 @@ def _tenant() -> Iterator[Case]:
     yield cases.text("status.activeLoginURL", 2048)
     yield cases.enum("status.settledSystem", *SYSTEMS)
     yield cases.text("status.requestHash", 64)
+    yield cases.max_items("status.claims", ["a"] * 4)
+    yield replace(cases.text("status.claims[]", 64), edits={"status.claims": ["x" * 65]})
     yield from _operation("status.operation")
     yield from _finished("status.lastOperation")
     yield cases.max_items("status.history", [finished(i) for i in range(11)])

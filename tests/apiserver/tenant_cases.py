@@ -16,7 +16,8 @@ HTTPS = "use https, or set insecure: true beside it (the host must then also be 
 IDENTITY = "is immutable, because the correlations are kept under it: create another BCPTenant for another system"
 APPROVE = "copy the whole hash from status.sync.lastRun.withheldHash: sha256: and 64 hexadecimal digits"
 STORE = "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store"
-ADOPTED = {"spec.login.routes[0].ingress.mode": "Adopted"}
+WEB = "spec.login.routes[0].ingress"
+ADOPTED = {f"{WEB}.mode": "Adopted", f"{WEB}.labels": DROP, f"{WEB}.annotations": DROP}
 ONE_SWITCH = {"spec.failover.activeSystem": "Secondary"}
 RULES = ("TargetHealthy", "RouteOwned", "CoolDown")
 
@@ -154,7 +155,7 @@ def _login() -> Iterator[Case]:
 
 def _routes() -> Iterator[Case]:
     routes = "spec.login.routes"
-    ingress, web = f"{routes}[].ingress", f"{routes}[0].ingress"
+    ingress, web = f"{routes}[].ingress", WEB
     yield cases.min_items(routes)
     yield cases.max_items(routes, [{"name": f"r{i}", "ingress": {"name": f"i{i}"}} for i in range(9)])
     yield cases.unique(routes, [ROUTES[0], {"name": "web", "ingress": {"name": "other"}}])
@@ -198,10 +199,42 @@ def _routes() -> Iterator[Case]:
         {**ADOPTED, f"{web}.className": DROP},
     )
     yield cases.enum(f"{ingress}.mode", "Managed", "Adopted")
+    yield from _labels_and_annotations(ingress)
     for field in ("name", "className", "tlsSecretName"):
         yield from cases.name(f"{ingress}.{field}")
     yield from _dns(f"{routes}[].rfc2136")
     yield from _gateway(f"{routes}[].httpRoute")
+
+
+def _labels_and_annotations(path: str) -> Iterator[Case]:
+    bare = {f"{WEB}.className": DROP, f"{WEB}.tlsSecretName": DROP}
+    yield rule(
+        path,
+        "labels and annotations are for mode: Managed; an Adopted Ingress keeps its own: remove them here",
+        {f"{WEB}.mode": "Adopted", f"{WEB}.labels": DROP, **bare},
+    )
+    labels = "bcp-operator.io/tenant, app.kubernetes.io/component, app.kubernetes.io/managed-by"
+    yield rule(
+        f"{path}.labels",
+        f"the operator sets these itself: leave out {labels}",
+        {f"{WEB}.labels": {"app.kubernetes.io/managed-by": "Helm"}},
+    )
+    keys = (
+        "bcp-operator.io/shows, nginx.ingress.kubernetes.io/temporal-redirect, "
+        "nginx.ingress.kubernetes.io/temporal-redirect-code, nginx.ingress.kubernetes.io/permanent-redirect, "
+        "nginx.ingress.kubernetes.io/permanent-redirect-code, haproxy.org/request-redirect, "
+        "haproxy.org/request-redirect-code"
+    )
+    yield rule(
+        f"{path}.annotations",
+        f"the operator alone redirects here: leave out {keys}",
+        {f"{WEB}.annotations": {"haproxy.org/request-redirect": "https://elsewhere.example"}},
+    )
+    for field, key, limit in (("labels", "team", 63), ("annotations", "cert-manager.io/cluster-issuer", 1024)):
+        yield cases.max_entries(f"{path}.{field}", {f"k{number}": "v" for number in range(17)})
+        long = cases.max_length(f"{path}.{field}.*", limit, "x" * (limit + 1), f"{WEB}.{field}.{key}")
+        yield replace(long, edits={f"{WEB}.{field}": {key: "x" * (limit + 1)}})
+    yield cases.pattern(f"{path}.labels.*", "not a label", f"{WEB}.labels.team")
 
 
 def _dns(path: str) -> Iterator[Case]:

@@ -138,7 +138,19 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds
 
 
 @pytest.fixture
-def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
+def heard_signals() -> Iterator[None]:
+    """Let children hear what interrupts them: a job in the background or under nohup is started deaf, and passes that on."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def instance(monkeypatch: pytest.MonkeyPatch, heard_signals: None) -> Iterator[Instance]:
     monkeypatch.setenv("BCP_CLUSTER_INSTANCE", f"test-{secrets.token_hex(3)}")
     monkeypatch.delenv("BCP_CLUSTER", raising=False)
     instance = Instance(resolve())

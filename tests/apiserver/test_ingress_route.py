@@ -7,7 +7,8 @@ import pytest
 from bcp_operator.kube.client import INGRESS, Kube
 
 from tests.cluster import Cluster
-from tests.unit.ingress_cases import CASES, Case
+from tests.unit.adopted_cases import Case
+from tests.unit.ingress_cases import CASES
 from tests.unit.routes_world import KEY, OTHER, SECONDARY, annotations_of, context, driver, theirs
 
 pytestmark = pytest.mark.cluster

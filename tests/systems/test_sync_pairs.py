@@ -197,7 +197,7 @@ def test_custom_without_groups_leaves_groups_alone(scim: Pair) -> None:
     assert not any("/Groups" in request.target for request in scim.primary.requests())
     # Groups alone need their members' IDs: users are looked up and not written.
     before = scim.written()
-    report = scim.sync(entities=["group"])
+    report = scim.sync(entities=[{"type": "group"}])
     assert report["perType"].keys() == {"group"}
     assert compare(*scim.directories()).differences == []
     targets = [r.target for r in scim.secondary.requests() if r.method in WRITES][before:]
@@ -251,7 +251,7 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_twice(scim: Pair, writ
 
 
 def test_ids_finds_a_pair_by_either_side(scim: Pair) -> None:
-    scim.sync(entities=["user"])
+    scim.sync(entities=[{"type": "user"}])
     primary, secondary = scim.directories()
     here = primary.list("Users")[7]
     there = secondary.find("Users", "userName", here["userName"])

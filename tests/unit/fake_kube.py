@@ -15,7 +15,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bcp_operator.api.common import FIELD_MANAGER
-from bcp_operator.kube.client import CRONJOB, HTTPROUTE, INGRESS, JOB, POD, POLICY, PVC, TENANT, Kind, Kube, Object
+from bcp_operator.kube.client import (
+    CRONJOB,
+    HTTPROUTE,
+    INGRESS,
+    JOB,
+    POD,
+    POLICY,
+    PVC,
+    TENANT,
+    Inventory,
+    Kind,
+    Kube,
+    Object,
+)
 from bcp_operator.kube.errors import AlreadyExists, Conflict, FieldConflict, Invalid, NotFound
 
 Path = tuple[str, ...]
@@ -72,6 +85,15 @@ class FakeKube(Kube):
             and key[1] == namespace
             and wanted.items() <= (obj["metadata"].get("labels") or {}).items()
         ]
+
+    async def inventory(self, kind: Kind, namespace: str, label: str = "") -> Inventory:
+        self._enter("inventory", kind, namespace, None)
+        found = {
+            obj["metadata"]["uid"]
+            for key, obj in self.world.objects.items()
+            if key[:2] == (kind, namespace) and (not label or label in (obj["metadata"].get("labels") or {}))
+        }
+        return Inventory(frozenset(found), int(self._version()))
 
     async def discover(self, kinds: Iterable[Kind]) -> frozenset[Kind]:
         return frozenset(kinds) - self.world.absent
@@ -149,7 +171,7 @@ class FakeKube(Kube):
             return False
         if live["metadata"].get("finalizers"):
             if "deletionTimestamp" not in live["metadata"]:
-                live["metadata"]["deletionTimestamp"] = _now()
+                live["metadata"] |= {"deletionTimestamp": _now(), "resourceVersion": self._version()}
                 self._wrote("delete", key)
             return True
         self._remove(key, propagation)

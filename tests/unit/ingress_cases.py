@@ -3,42 +3,25 @@
 `ours` is the operator's client, `git` a pipeline that applies its manifest, `hand` a person with kubectl.
 """
 
-from collections.abc import Awaitable, Callable
-
 import pytest
 from bcp_operator.api.common import LABEL_MANAGED_BY, LABEL_TENANT
 from bcp_operator.kube.client import INGRESS, Kube
 from bcp_operator.routes.base import RouteChanged, RouteError
 
+from tests.unit.adopted_cases import CASES as ADOPTED
+from tests.unit.adopted_cases import Case
 from tests.unit.routes_world import (
-    CODE,
+    HAPROXY,
     KEY,
     OTHER,
-    PERMANENT,
     PRIMARY,
     SECONDARY,
+    annotate,
     annotations_of,
     context,
     driver,
     theirs,
 )
-
-Case = Callable[[Kube, Kube, Kube, str], Awaitable[None]]
-
-
-async def annotate(hand: Kube, namespace: str, **annotations: str | None) -> None:
-    """As `kubectl annotate` does it."""
-    found = await hand.get(INGRESS, namespace, "acme-login")
-    assert found is not None
-    keys = {"key": KEY, "code": CODE, "permanent": PERMANENT}
-    await hand.patch_metadata(
-        INGRESS,
-        namespace,
-        "acme-login",
-        resource_version=found["metadata"]["resourceVersion"],
-        annotations={keys.get(name, name): value for name, value in annotations.items()},
-    )
-
 
 # -- Managed
 
@@ -198,163 +181,105 @@ async def case_bad_targets_are_never_written(ours: Kube, git: Kube, hand: Kube, 
     assert await ours.get(INGRESS, namespace, "acme-login") is None
 
 
-# -- Adopted
+# -- Managed, with what its tenant asks for
 
 
-async def case_adopted_adds_and_withdraws_one_key(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    before = await git.apply(INGRESS, theirs(namespace))
+async def case_managed_carries_labels_and_annotations(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
     where = context(namespace)
-    route = driver(ours, where, mode="Adopted")
-    seen = await route.observe()
-    assert (seen.shows, seen.in_place, seen.ours, seen.conflict) == ("Primary", "Primary", False, None)
-    await route.apply(where.target("Secondary"), seen)
-    assert await annotations_of(ours, namespace) == {"owner": "team-a", KEY: SECONDARY}
-    seen = await route.observe()
-    assert (seen.shows, seen.in_place, seen.ours) == ("Secondary", "Secondary", True)
-    await route.apply(where.target("Primary"), seen)
-    after = await ours.get(INGRESS, namespace, "acme-login")
-    assert after is not None
-    assert (after["spec"], after["metadata"]["annotations"]) == (before["spec"], before["metadata"]["annotations"])
-    assert not after["metadata"].get("labels")
-
-
-async def case_adopted_survives_git(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    await git.apply(INGRESS, theirs(namespace))
-    where = context(namespace)
-    route = driver(ours, where, mode="Adopted")
+    more = {"labels": {"team": "a"}, "annotations": {"cert-manager.io/issuer": "x", "example.com/team": "a"}}
+    route = driver(ours, where, labels=more["labels"], annotations=more["annotations"])
     await route.apply(where.target("Secondary"), await route.observe())
-    await git.apply(INGRESS, theirs(namespace, other="new"), force=True)
+    found = await ours.get(INGRESS, namespace, "acme-login")
+    assert found is not None
+    assert more["annotations"].items() <= found["metadata"]["annotations"].items()
+    assert found["metadata"]["labels"].items() >= {"team": "a", LABEL_TENANT: "acme"}.items()
+    assert (await route.observe()).in_place == "Secondary"
+    await annotate(hand, namespace, **{"cert-manager.io/issuer": "other"})
     seen = await route.observe()
-    assert (seen.shows, seen.in_place) == ("Secondary", "Secondary")
+    assert (seen.shows, seen.in_place) == ("Secondary", None)
+    await route.apply(where.target("Secondary"), seen)
+    assert (await annotations_of(ours, namespace))["cert-manager.io/issuer"] == "x"
 
 
-async def case_adopted_foreign_value_names_its_owner(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    await git.apply(INGRESS, theirs(namespace, **{KEY: OTHER}))
+async def case_managed_drops_what_is_no_longer_asked_for(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
     where = context(namespace)
-    route = driver(ours, where, mode="Adopted")
-    seen = await route.observe()
-    assert (seen.shows, seen.ours) == ("Unknown", False)
-    assert seen.conflict is not None
-    assert "is set by pipeline" in seen.conflict
-    with pytest.raises(RouteError, match="pipeline"):
-        await route.apply(where.target("Secondary"), seen)
-    await route.restore(seen)
-    assert (await annotations_of(ours, namespace))[KEY] == OTHER
-    await route.apply(where.target("Secondary"), seen, override=True)
-    assert (await annotations_of(ours, namespace))[KEY] == SECONDARY
+    before = driver(ours, where, labels={"team": "a"}, annotations={"cert-manager.io/issuer": "x"})
+    await before.apply(where.target("Primary"), await before.observe())
+    await annotate(hand, namespace, **{"example.com/note": "theirs"})
+    after = driver(ours, where)
+    seen = await after.observe()
+    assert (seen.shows, seen.in_place) == ("Primary", None)
+    await after.apply(where.target("Primary"), seen)
+    found = await ours.get(INGRESS, namespace, "acme-login")
+    assert found is not None
+    assert "team" not in found["metadata"]["labels"]
+    assert "cert-manager.io/issuer" not in found["metadata"]["annotations"]
+    assert found["metadata"]["annotations"]["example.com/note"] == "theirs"
+    assert (await after.observe()).in_place == "Primary"
 
 
-async def case_adopted_key_in_git_is_foreign_even_with_our_value(
+async def case_managed_annotation_off_the_list_is_never_written(
     ours: Kube, git: Kube, hand: Kube, namespace: str
 ) -> None:
-    await git.apply(INGRESS, theirs(namespace, **{KEY: SECONDARY}))
-    seen = await driver(ours, context(namespace), mode="Adopted").observe()
-    assert seen.conflict is not None
-    assert "pipeline" in seen.conflict
-
-
-async def case_adopted_foreign_value_that_came_between(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    await git.apply(INGRESS, theirs(namespace))
     where = context(namespace)
-    route = driver(ours, where, mode="Adopted")
-    seen = await route.observe()
-    await git.apply(INGRESS, theirs(namespace, **{KEY: OTHER}))
-    with pytest.raises(RouteChanged):
-        await route.apply(where.target("Secondary"), seen)
-    assert (await annotations_of(ours, namespace))[KEY] == OTHER
-
-
-async def case_adopted_rivals(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    await git.apply(INGRESS, theirs(namespace, **{PERMANENT: OTHER}))
-    route = driver(ours, context(namespace), mode="Adopted")
+    route = driver(ours, where, annotations={"nginx.ingress.kubernetes.io/configuration-snippet": "return 200;"})
     seen = await route.observe()
     assert seen.conflict is not None
-    assert "permanent-redirect redirects too (set by pipeline)" in seen.conflict
-    await git.apply(INGRESS, theirs(namespace, **{CODE: "301"}))
-    seen = await route.observe()
-    assert seen.conflict is not None
-    assert "use 302, 303, 307" in seen.conflict
-    await git.apply(INGRESS, theirs(namespace, **{CODE: "307"}))
-    assert (await route.observe()).conflict is None
-
-
-async def case_adopted_way_back_is_never_refused(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    """While failed over somebody added a redirect of their own: ours goes all the same, theirs stays."""
-    await git.apply(INGRESS, theirs(namespace))
-    where = context(namespace)
-    route = driver(ours, where, mode="Adopted")
-    await route.apply(where.target("Secondary"), await route.observe())
-    await git.apply(INGRESS, theirs(namespace, **{PERMANENT: OTHER}))
-    seen = await route.observe()
-    assert (seen.shows, seen.conflict) == ("Secondary", None)
-    await route.apply(where.target("Primary"), seen)
-    assert await annotations_of(ours, namespace) == {"owner": "team-a", PERMANENT: OTHER}
-    seen = await route.observe()
-    assert seen.conflict is not None
-    with pytest.raises(RouteError, match="pipeline"):
-        await route.apply(where.target("Secondary"), seen)
-
-
-async def case_adopted_runbook_by_hand(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    """Somebody ran the runbook while the operator was down: it takes over, and can take the key back off."""
-    await git.apply(INGRESS, theirs(namespace))
-    await annotate(hand, namespace, key=SECONDARY)
-    where = context(namespace)
-    route = driver(ours, where, mode="Adopted")
-    seen = await route.observe()
-    assert (seen.shows, seen.in_place, seen.conflict) == ("Secondary", None, None)
-    await route.apply(where.target("Secondary"), seen)
-    seen = await route.observe()
-    assert (seen.in_place, seen.ours) == ("Secondary", True)
-    await route.apply(where.target("Primary"), seen)
-    assert await annotations_of(ours, namespace) == {"owner": "team-a"}
-
-
-async def case_adopted_runbook_back_by_hand(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    await git.apply(INGRESS, theirs(namespace))
-    where = context(namespace)
-    route = driver(ours, where, mode="Adopted")
-    await route.apply(where.target("Secondary"), await route.observe())
-    await annotate(hand, namespace, key=None)
-    seen = await route.observe()
-    assert (seen.shows, seen.in_place, seen.conflict) == ("Primary", "Primary", None)
-
-
-async def case_adopted_edited_login_url(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    await git.apply(INGRESS, theirs(namespace))
-    where = context(namespace)
-    route = driver(ours, where, mode="Adopted")
-    await route.apply(where.target("Secondary"), await route.observe())
-    edited = context(namespace, secondary="https://secondary.saas.test/new")
-    route = driver(ours, edited, mode="Adopted")
-    seen = await route.observe()
-    assert (seen.shows, seen.in_place, seen.conflict) == ("Secondary", None, None)
-    await route.apply(edited.target("Secondary"), seen)
-    assert (await route.observe()).in_place == "Secondary"
-
-
-async def case_adopted_absent(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    where = context(namespace)
-    route = driver(ours, where, mode="Adopted")
-    seen = await route.observe()
-    assert seen.error is not None
-    assert "does not exist" in seen.error
-    with pytest.raises(RouteError, match="Managed"):
-        await route.apply(where.target("Secondary"), seen)
-    await route.restore(seen)
+    for override in (False, True):
+        with pytest.raises(RouteError, match="ingressAnnotations"):
+            await route.apply(where.target("Primary"), seen, override=override)
     assert await ours.get(INGRESS, namespace, "acme-login") is None
 
 
-async def case_adopted_restore_withdraws(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
-    await git.apply(INGRESS, theirs(namespace))
-    where = context(namespace)
+# -- HAProxy's dialect
+
+ROOTS = {"primary": "https://primary.saas.test/", "secondary": "https://secondary.saas.test/"}
+
+
+async def case_haproxy_managed(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
+    where = context(namespace, **ROOTS)
+    route = driver(ours, where, className="nobody-haproxy")
+    for side in ("Primary", "Secondary"):
+        await route.apply(where.target(side), await route.observe())
+        seen = await route.observe()
+        assert (seen.shows, seen.in_place, seen.path_preserved, seen.dialect) == (side, side, True, "haproxy")
+        found = await annotations_of(ours, namespace)
+        assert found[HAPROXY] == f"https://{side.lower()}.saas.test"
+        assert KEY not in found
+
+
+async def case_haproxy_adopted(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
+    await git.apply(INGRESS, theirs(namespace, class_name="nobody-haproxy", **{KEY: OTHER}))
+    where = context(namespace, **ROOTS)
     route = driver(ours, where, mode="Adopted")
-    await route.apply(where.target("Secondary"), await route.observe())
-    await route.restore(await route.observe())
-    assert await annotations_of(ours, namespace) == {"owner": "team-a"}
     seen = await route.observe()
-    await route.restore(seen)
-    assert (await route.observe()).resource_version == seen.resource_version
+    assert (seen.shows, seen.conflict, seen.path_preserved) == ("Primary", None, True)
+    await route.apply(where.target("Secondary"), seen)
+    assert (await annotations_of(ours, namespace))[HAPROXY] == "https://secondary.saas.test"
+    assert (await route.observe()).in_place == "Secondary"
+    await route.apply(where.target("Primary"), await route.observe())
+    assert await annotations_of(ours, namespace) == {"owner": "team-a", KEY: OTHER}
+    await git.apply(INGRESS, theirs(namespace, class_name="nobody-haproxy", **{f"{HAPROXY}-code": "308"}))
+    conflict = (await route.observe()).conflict
+    assert conflict is not None
+    assert "use 302, 303, 307" in conflict
 
 
-CASES: list[Case] = [case for name, case in sorted(globals().items()) if name.startswith("case_")]
+async def case_haproxy_needs_equal_paths(ours: Kube, git: Kube, hand: Kube, namespace: str) -> None:
+    """The controller puts the path of the request behind the host: another page can't be reached."""
+    await git.apply(
+        INGRESS,
+        theirs(namespace, class_name="nobody-haproxy") | {"metadata": {"namespace": namespace, "name": "adopted"}},
+    )
+    where = context(namespace)
+    for route in (
+        driver(ours, where, className="nobody-haproxy"),
+        driver(ours, where, mode="Adopted", name="adopted"),
+    ):
+        seen = await route.observe()
+        for override in (False, True):
+            with pytest.raises(RouteError, match="the same path and query"):
+                await route.apply(where.target("Secondary"), seen, override=override)
+
+
+CASES: list[Case] = [*ADOPTED, *(case for name, case in sorted(globals().items()) if name.startswith("case_"))]

@@ -35,6 +35,21 @@ async def case_absent_is_none(ours: Kube, theirs: Kube, namespace: str) -> None:
     assert await ours.delete(CONFIGMAP, namespace, "nothing") is False
 
 
+async def case_an_inventory_has_the_uids_and_a_version(ours: Kube, theirs: Kube, namespace: str) -> None:
+    made = [await ours.create(CONFIGMAP, configmap(namespace, name)) for name in ("a", "b", "c")]
+    marked = configmap(namespace, "marked")
+    marked["metadata"]["labels"] = {"bcp-operator.io/tenant": "acme"}
+    marked = await ours.create(CONFIGMAP, marked)
+    await ours.delete(CONFIGMAP, namespace, "b")
+    found = await ours.inventory(CONFIGMAP, namespace)
+    uids = [obj["metadata"]["uid"] for obj in (*made, marked)]
+    assert {uid: uid in found.uids for uid in uids} == dict(zip(uids, (True, False, True, True), strict=True))
+    assert found.version >= int(marked["metadata"]["resourceVersion"])
+    later = await ours.create(CONFIGMAP, configmap(namespace, "later"))
+    assert int(later["metadata"]["resourceVersion"]) > found.version
+    assert (await ours.inventory(CONFIGMAP, namespace, "bcp-operator.io/tenant")).uids == {marked["metadata"]["uid"]}
+
+
 async def case_create_twice(ours: Kube, theirs: Kube, namespace: str) -> None:
     made = await ours.create(CONFIGMAP, configmap(namespace, a="1"))
     assert made["kind"] == "ConfigMap"
@@ -143,6 +158,7 @@ async def case_metadata_patch(ours: Kube, theirs: Kube, namespace: str) -> None:
     dying = await ours.get(CONFIGMAP, namespace, "thing")
     assert dying is not None
     assert dying["metadata"]["deletionTimestamp"]
+    assert dying["metadata"]["resourceVersion"] != held["metadata"]["resourceVersion"]
     assert held["metadata"]["annotations"] == {"bcp-operator.io/note": "x"}
     await ours.patch_metadata(
         CONFIGMAP,

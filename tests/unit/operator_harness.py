@@ -14,6 +14,7 @@ from bcp_operator.continuity.observed import Now
 from bcp_operator.controllers import act, observe
 from bcp_operator.controllers.act import Actor
 from bcp_operator.controllers.cache import Cache
+from bcp_operator.controllers.claims import Claims
 from bcp_operator.controllers.observe import Observer
 from bcp_operator.controllers.queue import Key
 from bcp_operator.controllers.sight import Surroundings
@@ -94,13 +95,13 @@ class Operator:
         self.kube.world.before = self._before
         self.start()
 
-    def start(self) -> None:
+    def start(self, namespaces: tuple[str, ...] = (NAMESPACE,)) -> None:
         """A new process: no memory, an empty cache."""
         self.cache = Cache()
         hosts = HostPolicy.parse("*.example")
         around = Surroundings(hosts, Image("image", "IfNotPresent"), False, self._build)
         self.actor = Actor(self.kube, self.cache, lambda seconds: None)
-        observer = Observer(self.kube, self.cache, around)
+        observer = Observer(self.kube, self.cache, around, Claims(self.kube, namespaces))
         self.tenants = TenantReconciler(self.kube, self.cache, observer, self.actor, self.events)
 
     def watch(self) -> None:

@@ -12,15 +12,16 @@ from typing import Any
 
 from bcp_operator.api.run import RunConfig
 from bcp_operator.sync.apply import Applier
+from bcp_operator.sync.choice import choices
 from bcp_operator.sync.config import Setup
 from bcp_operator.sync.correlations.sqlite import open_sqlite
 from bcp_operator.sync.correlations.store import Store
-from bcp_operator.sync.plan import Action
 from bcp_operator.sync.read import Reader
 from bcp_operator.sync.report import Tally
 from bcp_operator.sync.run import make_plan, read_both
 from bcp_operator.sync.spool import Spool
 from bcp_operator.sync.withhold import finish, withhold
+from bcp_operator.sync.world import Action
 from bcp_operator.systems.catalog import parse
 from bcp_operator.systems.client import Page, Written
 from bcp_operator.systems.errors import CallFailed
@@ -155,7 +156,7 @@ class Pair:
                 **self.policy,
             }
         )
-        return Setup(config, self.profile, self.profile, {}, {}, self.chosen)
+        return Setup(config, self.profile, self.profile, {}, {}, self.chosen, choices(config, self.profile))
 
     def plan(self) -> tuple[list[Action], Tally]:
         """What a run would do."""

@@ -53,7 +53,7 @@ def test_unknown_fields_are_dropped_as_the_api_server_drops_them() -> None:
 
 def test_an_empty_status_writes_nothing_but_empty_lists() -> None:
     written = BCPTenantStatus().model_dump(mode="json", by_alias=True, exclude_none=True)
-    assert written == {"history": [], "routes": [], "runbook": [], "conditions": []}
+    assert written == {"history": [], "routes": [], "claims": [], "runbook": [], "conditions": []}
 
 
 def test_a_status_reads_back_as_it_was_written() -> None:

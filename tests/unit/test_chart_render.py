@@ -5,6 +5,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from bcp_operator.continuity.dialects import IngressSetup
 
 from tests.unit.charts import CHART, NAMESPACE, RELEASE, REQUIRED, one, render, run
 
@@ -16,6 +17,7 @@ EVERYTHING: dict[str, Any] = {
     "syncImage": {"tag": "0.1.0-sync"},
     "insecureHosts": ["old.saas.test"],
     "imagePullSecrets": ["pull"],
+    "ingressClasses": {"edge": "haproxy", "old": "nginx"},
     "logFormat": "json",
     "nodeSelector": {"pool": "infra"},
     "tolerations": [{"key": "infra", "operator": "Exists"}],
@@ -93,6 +95,14 @@ def test_the_gateway_api_can_be_left_alone() -> None:
     assert env(render())["GATEWAY_API"] == "true"
     assert "gateway.networking.k8s.io" not in groups({"gatewayAPI": False})
     assert env(render({"gatewayAPI": False}))["GATEWAY_API"] == "false"
+
+
+def test_what_the_operator_is_told_of_ingresses() -> None:
+    told = env(render({"ingressClasses": {"edge": "haproxy", "old": "nginx"}, "ingressAnnotations": ["a.test/*", "b"]}))
+    setup = IngressSetup.parse(told["INGRESS_CLASSES"], told["INGRESS_ANNOTATIONS"])
+    assert (setup.dialect("edge"), setup.dialect("old"), setup.annotations) == ("haproxy", "nginx", ("a.test/*", "b"))
+    default = env(render())
+    assert (default["INGRESS_CLASSES"], default["INGRESS_ANNOTATIONS"]) == ("", "cert-manager.io/*")
 
 
 def test_two_replicas_that_one_disruption_leaves_one_of() -> None:

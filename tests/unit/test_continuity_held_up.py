@@ -24,6 +24,20 @@ def test_a_login_url_that_keeps_its_old_answer_shows_as_step_verify() -> None:
     assert [type(action) for action in world.step().actions] == [VerifyLogin]
 
 
+def test_drift_of_an_adopted_route_is_told_until_it_is_put_right() -> None:
+    world = sim.settled()
+    first, second = world.seen.routes
+    world.seen = replace(world.seen, routes=(replace(first, managed=False, current=False, drift="why"), second))
+    world.step()
+    stalled = next(c for c in world.seen.status.conditions if c.type == "Stalled")
+    assert (stalled.status, stalled.reason, stalled.message) == ("True", "RouteDrifted", "route a: why")
+    told = {route.name: (route.written, route.message) for route in world.seen.status.routes}
+    assert told == {"a": (False, "why"), "b": (True, "")}
+    world.seen = replace(world.seen, routes=(first, second))
+    world.settle()
+    assert next(c for c in world.seen.status.conditions if c.type == "Ready").status == "True"
+
+
 def test_a_kind_that_the_cluster_does_not_serve_is_told_from_an_unreadable_route() -> None:
     world = sim.settled()
     first, second = world.seen.routes

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from bcp_operator.continuity import runbook
 
 from tests.unit import simulated_tenant as sim
+
+
+def test_an_ingress_is_annotated_in_its_own_dialect() -> None:
+    world = sim.settled()
+    for dialect, words in (
+        ("nginx", "nginx.ingress.kubernetes.io/temporal-redirect=https://secondary.example/login"),
+        ("haproxy", "haproxy.org/request-redirect=https://secondary.example"),
+    ):
+        seen = replace(world.seen, routes=tuple(replace(route, dialect=dialect) for route in world.seen.routes))
+        assert runbook.steps(seen, "Primary")[-1].command.splitlines()[0].endswith(f" --overwrite {words}")
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,14 @@ from typing import Any
 from unittest.mock import Mock
 
 from bcp_operator.controllers.cache import Cache
+from bcp_operator.controllers.claims import Claims
 from bcp_operator.controllers.policies import PolicyReconciler
 from bcp_operator.controllers.queue import Queue
 from bcp_operator.controllers.tenants import TenantReconciler
 from bcp_operator.controllers.watches import Watches
 from bcp_operator.kube.client import INGRESS, TENANT
+
+from tests.unit.fake_kube import FakeKube
 
 
 def tenant(name: str = "acme", uid: str = "1", version: str = "1") -> dict[str, Any]:
@@ -38,7 +41,9 @@ def test_an_answer_that_comes_after_the_end_of_its_object_brings_nothing_back() 
 
 def test_what_comes_and_goes_leaves_nothing_behind() -> None:
     cache = Cache()
-    watches = Watches(cache, Mock(Queue), Mock(TenantReconciler, states={}), Mock(PolicyReconciler))
+    watches = Watches(
+        cache, Mock(Queue), Mock(TenantReconciler, states={}), Mock(PolicyReconciler), Claims(FakeKube(), ())
+    )
     watches._sighted = Mock()  # type: ignore[method-assign]
     for number in range(3):
         watches.take(TENANT, "ADDED", tenant(f"t{number}", f"u{number}"))

@@ -51,7 +51,14 @@ def test_the_pod_is_restricted_and_holds_no_secret_in_its_environment() -> None:
 
 def test_run_yaml_is_what_the_run_reads() -> None:
     made = build(
-        {"mode": "Custom", "entities": [{"type": "user"}], "limits": {"timeout": "1h"}},
+        {
+            "mode": "Custom",
+            "entities": [{"type": "user", "filter": {"title": ["Agent"]}, "onMissing": "Keep"}],
+            "mappings": [{"type": "user", "field": "title", "values": {"Agent": "Stand-in"}}],
+            "adopt": "Never",
+            "onUnresolved": "Skip",
+            "limits": {"timeout": "1h"},
+        },
         login={
             "url": "https://login.acme.example/",
             "caRef": {"name": "web", "key": "ca.pem"},
@@ -64,7 +71,10 @@ def test_run_yaml_is_what_the_run_reads() -> None:
         },
     )
     config = RunConfig.model_validate(yaml.safe_load(made.run_configmap["data"]["run.yaml"]))
-    assert config.entities == ["user"]
+    (users,) = config.entities or []
+    assert (users.type, users.filter, users.on_missing) == ("user", {"title": ["Agent"]}, "Keep")
+    assert [(one.type, one.field, one.values) for one in config.mappings] == [("user", "title", {"Agent": "Stand-in"})]
+    assert (config.adopt, config.on_unresolved) == ("Never", "Skip")
     assert config.lease is not None
     assert config.lease.name == "acme-writer"
     assert config.login is not None

@@ -8,8 +8,9 @@ from bcp_operator.kube.errors import Forbidden, Unavailable
 from bcp_operator.routes.base import RouteError, normalised
 from bcp_operator.routes.waiting import wait_verified
 
+from tests.unit.adopted_cases import Case
 from tests.unit.fake_kube import FakeKube
-from tests.unit.ingress_cases import CASES, Case
+from tests.unit.ingress_cases import CASES
 from tests.unit.routes_world import OTHER, PRIMARY, SECONDARY, context, driver, theirs
 from tests.unit.web import Authority, serve
 

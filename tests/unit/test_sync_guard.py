@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 from bcp_operator.api.run import TERMINATION_MESSAGE_LIMIT_BYTES, GuardedKind, RunGuard, RunReport, RunTripped
 from bcp_operator.sync.guard import FLOOR, Correlated, allowed, guarded_kind, judge, withheld_hash
-from bcp_operator.sync.plan import Action, Kind
 from bcp_operator.sync.report import Tally
+from bcp_operator.sync.world import Action, Kind
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -157,7 +157,7 @@ def written(folder: Path, document: Any) -> Path:
         ("a: [", "line 1: not YAML"),
         (CONFIG | {"pair": "x"}, "pair: String should match pattern"),
         (CONFIG | {"typo": 1}, "typo: Extra inputs are not permitted"),
-        (CONFIG | {"entities": ["user"], "exclude": ["group"]}, "give entities or exclude, not both"),
+        (CONFIG | {"entities": [{"type": "user"}], "exclude": ["group"]}, "give entities or exclude, not both"),
         (CONFIG | {"primary": SYSTEM | {"endpoint": "http://x.test"}}, "endpoint is plain http"),
     ],
 )
@@ -176,10 +176,10 @@ def test_the_choice_of_types(tmp_path: Path) -> None:
         return chosen_types(read_config(written(tmp_path, CONFIG | more)), scim, scim)
 
     assert choice() == {"user", "group"}
-    assert choice(entities=["group"]) == {"group"}
+    assert choice(entities=[{"type": "group"}]) == {"group"}
     assert choice(exclude=["group"]) == {"user"}
     with pytest.raises(ConfigError, match="no such entity type: skill; known are group, user"):
-        choice(entities=["skill"])
+        choice(entities=[{"type": "skill"}])
     with pytest.raises(ConfigError, match="no entity type is left"):
         choice(exclude=["group", "user"])
 

@@ -44,6 +44,15 @@ app.kubernetes.io/part-of: bcp-operator
 {{- end -}}
 {{- end -}}
 
+{{/* class=dialect pairs, comma separated. */}}
+{{- define "bcp.ingressClasses" -}}
+{{- $pairs := list -}}
+{{- range $class, $dialect := .Values.ingressClasses -}}
+{{- $pairs = append $pairs (printf "%s=%s" $class $dialect) -}}
+{{- end -}}
+{{- join "," $pairs -}}
+{{- end -}}
+
 {{/* Whether the operator may believe the stamp: it is rendered here, or (create: false, stamp: Always) somebody applied it apart. */}}
 {{- define "bcp.requesterStamped" -}}
 {{- $apart := and (not .Values.admission.create) (eq .Values.admission.stamp "Always") -}}

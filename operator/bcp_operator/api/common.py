@@ -38,6 +38,7 @@ _QUERY = r"(\?([A-Za-z0-9._~:@!&()*+,=/?-]|%[0-9A-Fa-f]{2})*)?"
 
 Name = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 DataKey = Annotated[str, Field(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
+LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
 Timestamp = datetime
 
 

@@ -1,14 +1,46 @@
 """The login URL of a tenant and the routes by which it reaches the active system."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from .common import CARef, HostPort, LoginHostURL, Model, Name, Rule, SecretRef, has_ip_host, host_of
+from .common import (
+    GROUP,
+    LABEL_COMPONENT,
+    LABEL_MANAGED_BY,
+    LABEL_TENANT,
+    CARef,
+    HostPort,
+    LabelValue,
+    LoginHostURL,
+    Model,
+    Name,
+    Rule,
+    SecretRef,
+    has_ip_host,
+    host_of,
+)
+
+AnnotationValue = Annotated[str, Field(max_length=1024)]
+
+OWN_LABELS = (LABEL_TENANT, LABEL_COMPONENT, LABEL_MANAGED_BY)
+REDIRECT_ANNOTATIONS = (
+    f"{GROUP}/shows",
+    "nginx.ingress.kubernetes.io/temporal-redirect",
+    "nginx.ingress.kubernetes.io/temporal-redirect-code",
+    "nginx.ingress.kubernetes.io/permanent-redirect",
+    "nginx.ingress.kubernetes.io/permanent-redirect-code",
+    "haproxy.org/request-redirect",
+    "haproxy.org/request-redirect-code",
+)
+
+
+def _quoted(keys: tuple[str, ...]) -> str:
+    return ", ".join(f"'{key}'" for key in keys)
 
 
 class IngressRoute(Model):
-    """Redirect by the ingress-nginx annotation, which Traefik 3.7 and later honours too."""
+    """Redirect by an annotation: ingress-nginx's, which Traefik 3.7 and later honours too, or HAProxy's."""
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
@@ -21,6 +53,20 @@ class IngressRoute(Model):
             "is for mode: Managed; an Adopted Ingress keeps its own tls: remove it here",
             ".tlsSecretName",
         ),
+        Rule(
+            "self.mode == 'Managed' || (!has(self.labels) && !has(self.annotations))",
+            "labels and annotations are for mode: Managed; an Adopted Ingress keeps its own: remove them here",
+        ),
+        Rule(
+            f"!has(self.labels) || ![{_quoted(OWN_LABELS)}].exists(k, k in self.labels)",
+            f"the operator sets these itself: leave out {', '.join(OWN_LABELS)}",
+            ".labels",
+        ),
+        Rule(
+            f"!has(self.annotations) || ![{_quoted(REDIRECT_ANNOTATIONS)}].exists(k, k in self.annotations)",
+            f"the operator alone redirects here: leave out {', '.join(REDIRECT_ANNOTATIONS)}",
+            ".annotations",
+        ),
     )
 
     name: Name = Field(description="Name of the Ingress, in this namespace.")
@@ -32,6 +78,14 @@ class IngressRoute(Model):
     class_name: Name | None = Field(None, description="IngressClass of a Managed Ingress. Absent: the default class.")
     tls_secret_name: Name | None = Field(
         None, description="TLS Secret of a Managed Ingress. Absent: the controller's default certificate."
+    )
+    labels: dict[str, LabelValue] | None = Field(
+        None, max_length=16, description="Labels of a Managed Ingress, beside the operator's."
+    )
+    annotations: dict[str, AnnotationValue] | None = Field(
+        None,
+        max_length=16,
+        description="Annotations of a Managed Ingress, e.g. cert-manager.io/cluster-issuer, beside the operator's.",
     )
 
 

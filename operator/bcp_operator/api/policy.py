@@ -10,6 +10,7 @@ from .common import (
     POSITIVE_DURATION,
     Approval,
     GoDuration,
+    LabelValue,
     Model,
     Name,
     PatternSays,
@@ -40,13 +41,41 @@ CRON_PATTERN = (
 
 QuantityText = Annotated[str, Field(max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(m|k|[KMGTPE]i?)?$")]
 Quantity = Annotated[int, Field(ge=0)] | QuantityText
-LabelValue = Annotated[str, Field(max_length=63, pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$")]
+
+
+FieldName = Annotated[str, Field(max_length=256)]
+FieldValue = Annotated[str, Field(max_length=256)]
+FieldValues = Annotated[
+    list[FieldValue], Field(min_length=1, max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})
+]
+OnMissing = Literal["Deactivate", "Keep"]
+Adopt = Literal["ByKey", "Never"]
+OnUnresolved = Literal["OmitField", "Skip"]
 
 
 class EntitySelection(Model):
-    """One entity type of the profile."""
+    """One entity type of the profile, or a part of it."""
 
     type: EntityTypeName = Field(description="Entity type as the profile names it, e.g. user.")
+    filter: dict[str, FieldValues] | None = Field(
+        None,
+        max_length=8,
+        description="Only entities that have, in each of these fields, one of its values, e.g. teamName: [Sales]. "
+        "Fields are named as in profiles. The others are left alone.",
+    )
+    on_missing: OnMissing = Field(
+        "Deactivate",
+        description="What becomes of an entity that vanished from the primary. Deactivate: put out of use, where the "
+        "profile knows how. Keep: left alone and reported.",
+    )
+
+
+class ValueMapping(Model):
+    """Values that are other ones in the secondary, e.g. phone numbers."""
+
+    type: EntityTypeName = Field(description="Entity type as the profile names it.")
+    field: FieldName = Field(description="Field, named as in profiles: address, or contact.numbers[].value.")
+    values: dict[str, FieldValue] = Field(max_length=256, description="Value in the primary: value in the secondary.")
 
 
 Cron = Annotated[
@@ -190,6 +219,22 @@ class SyncPolicySpec(Model):
         max_length=64,
         description="Custom: all types but these.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    mappings: list[ValueMapping] | None = Field(
+        None,
+        max_length=64,
+        description="Values that are other ones in the secondary. What isn't named is copied as it is.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type", "field"]},
+    )
+    adopt: Adopt = Field(
+        "ByKey",
+        description="What to do with an entity of the secondary that is not correlated and has the same natural key. "
+        "ByKey: it becomes the copy. Never: both are left alone and reported.",
+    )
+    on_unresolved: OnUnresolved = Field(
+        "OmitField",
+        description="A reference that leads to nothing in the secondary. OmitField: copied without it. Skip: the "
+        "entity is not copied. Both are reported.",
     )
     schedule: Schedule | None = Field(None, description="When to run. Absent: daily at the minute of enabling.")
     suspend: bool = Field(False, description="No scheduled runs for any tenant that uses this policy.")

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from .common import Approval, ApprovalHash, HostPort, HttpURL
+from .policy import Adopt, EntitySelection, OnUnresolved, ValueMapping
 
 TERMINATION_MESSAGE_LIMIT_BYTES = 3 * 1024
 REPORT_LIMIT_BYTES = 900 * 1024
@@ -78,6 +79,18 @@ class RunGuard(RunModel):
     max_create_percent: int = Field(100, ge=0, description="Most creates, of the type's correlated entities.")
 
 
+class RunSelection(EntitySelection):
+    """SyncPolicy's selection of a type, unknown fields refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class RunMapping(ValueMapping):
+    """SyncPolicy's value mapping, unknown fields refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class RunSqlite(RunModel):
     """Correlations in a SQLite file."""
 
@@ -128,8 +141,11 @@ class RunConfig(RunModel):
     pair: str = Field(pattern=r"^[0-9a-f]{64}$", description="Key of the correlations: see pair_id.")
     primary: RunSystem = Field(description="The system that is read and never written to.")
     secondary: RunSystem = Field(description="The system that is brought up to date.")
-    entities: list[Text] | None = Field(None, description="Only these types; none = all the profile knows.")
+    entities: list[RunSelection] | None = Field(None, description="Only these types; none = all the profile knows.")
     exclude: list[Text] | None = Field(None, description="All types but these.")
+    mappings: list[RunMapping] = Field(default_factory=list, description="Values that are other ones in the secondary.")
+    adopt: Adopt = Field("ByKey", description="What to do with an entity of the same key that is there already.")
+    on_unresolved: OnUnresolved = Field("OmitField", description="What to do with a reference that leads nowhere.")
     limits: RunLimits = Field(default_factory=RunLimits, description="What the run may use.")
     guard: RunGuard = Field(default_factory=RunGuard, description="How much the run may do unasked.")
     approval: Approval = Field("OnGuard", description="What waits for approval.")

@@ -1,6 +1,6 @@
 """What the operator writes about a tenant: the status of BCPTenant. Nothing in it has a server default."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -128,6 +128,12 @@ class BCPTenantStatus(Model):
         None,
         max_length=64,
         description="Fingerprint of the spec.failover that was judged last; only a change under it is judged again.",
+    )
+    claims: list[Annotated[str, Field(max_length=64)]] = Field(
+        default_factory=list,
+        max_length=3,
+        description="Hashes of the systems and the login host that this tenant holds: no other tenant may have them.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     operation: Operation | None = Field(None, description="The switch under way.")
     last_operation: FinishedOperation | None = Field(None, description="The last switch.")

@@ -43,7 +43,8 @@ class Assessment:
                 "active_login_url": known.get(active),
                 "sync": self.sync,
                 "routes": self.routes,
-                "runbook": runbook.steps(seen, self.side),
+                "runbook": [] if seen.claimed else runbook.steps(seen, self.side),
+                "claims": list(seen.claims),
                 "conditions": merge(base.conditions, self._conditions()),
             }
         )
@@ -91,6 +92,8 @@ class Assessment:
         seen, base = self.seen, self.base
         found: list[Problem | None] = [
             seen.refused,
+            seen.claimed,
+            seen.blocked,
             Problem("IntentConflict", self.conflict) if self.conflict else None,
             self._overdue(),
             self._refusal(),
@@ -100,6 +103,7 @@ class Assessment:
         found += [Problem("RouteOwned", f"route {r.name}: {r.conflict}") for r in seen.routes if r.conflict]
         if base.operation is None:
             found += [Problem(_unreadable(r), f"route {r.name}: {r.error}") for r in seen.routes if r.error]
+            found += [Problem("RouteDrifted", f"route {r.name}: {r.drift}") for r in seen.routes if r.drift]
         return [problem for problem in found if problem is not None]
 
     def _overdue(self) -> Problem | None:

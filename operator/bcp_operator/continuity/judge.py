@@ -20,10 +20,11 @@ BOUND = timedelta(seconds=2)
 
 def judge(seen: Observed, now: Now) -> BCPTenantStatus | None:
     """The next status when spec.failover asks for something new; None when it doesn't, or can't be judged yet."""
-    if not pending(seen):
+    unknown = seen.status.settled_system is None and seen.status.operation is None
+    if not pending(seen) and not unknown:
         return None
     request = read(seen.spec, seen.status)
-    if seen.status.settled_system is None and seen.status.operation is None:
+    if unknown:
         return _first(seen, request, now)
     running = seen.status.operation
     aim = operation.target(running) if running else seen.status.settled_system
@@ -32,10 +33,21 @@ def judge(seen: Observed, now: Now) -> BCPTenantStatus | None:
     return _decide(seen, request, now)
 
 
+def refuse(seen: Observed, why: str, now: Now) -> BCPTenantStatus:
+    """The status when nothing may be done: what is asked for ends here. A switch under way stands still instead."""
+    if not pending(seen) or seen.status.operation is not None:
+        return seen.status
+    request = read(seen.spec, seen.status)
+    noted = seen.status.model_copy(update={"request_hash": request.hash})
+    if request.desired == (seen.status.settled_system or "Primary"):
+        return noted
+    return history.remember(noted, history.finish(_operation(seen, request, now), "Refused", now.wall, why))
+
+
 def _first(seen: Observed, request: Request, now: Now) -> BCPTenantStatus | None:
     """Nothing is known of this tenant: the routes are the record of where users are."""
     readable = [route for route in seen.routes if not route.error]
-    wish_came_later = request.desired == "Secondary" and not seen.requester.at_creation
+    wish_came_later = request.desired == "Secondary" and not seen.requester.at_creation and pending(seen)
     if len(readable) < len(seen.routes) and not (wish_came_later and readable):
         return None
     shows = {route.shows for route in readable if not route.conflict}

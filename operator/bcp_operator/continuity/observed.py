@@ -69,6 +69,8 @@ class RouteView:
     conflict: str | None = None
     error: str | None = None
     unserved: bool = False
+    drift: str | None = None
+    dialect: str = "nginx"
     path_preserved: bool = False
 
 
@@ -135,7 +137,11 @@ class Memory:
 
 @dataclass(frozen=True)
 class Observed:
-    """One tenant and everything around it."""
+    """One tenant and everything around it.
+
+    `refused`: nothing may be done for it at all. `claims`: what it holds; `claimed`: what it names belongs to another.
+    `blocked`: what the API server did not let this process do just now.
+    """
 
     namespace: str
     name: str
@@ -147,6 +153,9 @@ class Observed:
     deleting: bool = False
     finalizer: bool = False
     refused: Problem | None = None
+    claims: tuple[str, ...] = ()
+    claimed: Problem | None = None
+    blocked: Problem | None = None
     policy: SyncPolicySpec | None = None
     sync_problem: Problem | None = None
     lease: WriterView | None = None

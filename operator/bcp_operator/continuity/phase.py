@@ -54,5 +54,5 @@ def _route(seen: Observed, route: RouteView, side: System) -> RouteStatus:
 def _message(seen: Observed, route: RouteView, written: bool) -> str:
     if written:
         return ""
-    text = route.conflict or route.error or seen.memory.route_errors.get(route.name, "")
+    text = route.conflict or route.error or route.drift or seen.memory.route_errors.get(route.name, "")
     return text[:512]

@@ -1,13 +1,14 @@
 """plan(observed, now): the one decision. Pure; called again after every effect until nothing is left to do."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bcp_operator.api.tenant_status import BCPTenantStatus, Operation
 
 from . import assess, deletion, fence, operation, steady, transitions
 from .actions import Plan
-from .judge import judge
-from .observed import Now, Observed
+from .judge import judge, refuse
+from .observed import Now, Observed, Problem
 
 UNREADABLE_RETRY_SECONDS = 5.0
 STANDING_FENCE_POLL_SECONDS = 1.0
@@ -19,12 +20,27 @@ def plan(seen: Observed, now: Now) -> Plan:
         return deletion.plan(seen, now)
     if seen.refused is not None:
         return _write(seen, seen.status, now)
+    if seen.claimed is not None:
+        return _stand_aside(seen, seen.claimed, now)
     judged = judge(seen, now)
     if judged is not None:
         return _write(seen, judged, now, wake_seconds=0.0)
     if seen.status.operation is not None:
         return _advance(seen, seen.status.operation, now)
     return _keep(seen, now)
+
+
+def _stand_aside(seen: Observed, claimed: Problem, now: Now) -> Plan:
+    """What it names belongs to another tenant: unscheduled, and nothing else. A request is refused, lest it waits."""
+    todo = fence.clear(seen)
+    if todo:
+        return Plan(status=seen.status, actions=todo)
+    return _write(seen, refuse(seen, claimed.message, now), now)
+
+
+def blocked(seen: Observed, why: Problem, now: Now) -> Plan:
+    """An action was not allowed: nothing but to say so, beside all that is seen."""
+    return _write(replace(seen, blocked=why), seen.status, now)
 
 
 def _advance(seen: Observed, running: Operation, now: Now) -> Plan:
@@ -45,7 +61,8 @@ def _advance(seen: Observed, running: Operation, now: Now) -> Plan:
 
 def _keep(seen: Observed, now: Now) -> Plan:
     todo = steady.actions(seen, now)
-    if fence.outlived(seen, todo):
+    unrecorded = list(seen.claims) != seen.status.claims  # what it holds is in status before it is used
+    if unrecorded or fence.outlived(seen, todo):
         return _write(seen, seen.status, now, wake_seconds=0.0)
     if todo:
         return Plan(status=seen.status, actions=todo)

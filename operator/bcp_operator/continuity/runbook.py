@@ -10,11 +10,11 @@ from bcp_operator.api.login import HTTPRouteRoute
 from bcp_operator.api.tenant import IngressRoute, Rfc2136Route, Route
 from bcp_operator.api.tenant_status import RunbookStep
 
+from .dialects import DIALECTS
 from .gateway import redirect_rules
 from .observed import Observed
 from .request import login_url, other
 
-REDIRECT_ANNOTATION = "nginx.ingress.kubernetes.io/temporal-redirect"
 LONGEST = 4096
 
 
@@ -50,7 +50,8 @@ def _fence(seen: Observed) -> RunbookStep:
 
 def _route(seen: Observed, route: Route, aim: System) -> str:
     if route.ingress is not None:
-        return _ingress(seen, route.ingress, aim)
+        speaks = next((view.dialect for view in seen.routes if view.name == route.name), "nginx")
+        return _ingress(seen, route.ingress, speaks, aim)
     if route.http_route is not None:
         return _http_route(seen, route.http_route, aim)
     if route.rfc2136 is not None:
@@ -58,11 +59,12 @@ def _route(seen: Observed, route: Route, aim: System) -> str:
     return f"# route {route.name}: no driver"
 
 
-def _ingress(seen: Observed, ingress: IngressRoute, aim: System) -> str:
+def _ingress(seen: Observed, ingress: IngressRoute, speaks: str, aim: System) -> str:
     base = f"kubectl -n {seen.namespace} annotate ingress {ingress.name} --overwrite"
+    dialect = DIALECTS[speaks]
     if ingress.mode == "Adopted" and aim == "Primary":
-        return f"{base} {REDIRECT_ANNOTATION}-"
-    return f"{base} {shlex.quote(f'{REDIRECT_ANNOTATION}={login_url(seen.spec, aim)}')}"
+        return f"{base} {dialect.redirect_key}-"
+    return f"{base} {shlex.quote(f'{dialect.redirect_key}={dialect.value(login_url(seen.spec, aim))}')}"
 
 
 def _http_route(seen: Observed, route: HTTPRouteRoute, aim: System) -> str:

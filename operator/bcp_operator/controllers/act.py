@@ -10,7 +10,7 @@ from bcp_operator.continuity import actions
 from bcp_operator.continuity.observed import FENCE_PREFIX, Verified
 from bcp_operator.continuity.request import login_url
 from bcp_operator.kube import jobs as manifests
-from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, PVC, TENANT, Kube
+from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, PVC, TENANT, Kube, Object
 from bcp_operator.kube.errors import AlreadyExists, Invalid
 from bcp_operator.kube.lease import WriterLease
 from bcp_operator.routes.base import Driver, RouteChanged, RouteError, Target, Verification
@@ -64,7 +64,7 @@ class Actor:
             case actions.RestoreRoutes():
                 await self._restore(sight, state)
             case actions.SetFinalizer():
-                await self._finalizer(action.present, sight)
+                await self.set_finalizer(sight.obj, action.present)
 
     def check(self) -> None:
         """Raise LostLease unless this process certainly leads for a while; call before each effect outside."""
@@ -193,8 +193,10 @@ class Actor:
 
     # -- the tenant object
 
-    async def _finalizer(self, present: bool, sight: Sight) -> None:
-        metadata = sight.obj["metadata"]
+    async def set_finalizer(self, obj: Object, present: bool) -> None:
+        """Put ours on the tenant, or take it off."""
+        self.check()
+        metadata = obj["metadata"]
         others = [name for name in metadata.get("finalizers") or [] if name != FINALIZER]
         patched = await self._kube.patch_metadata(
             TENANT,

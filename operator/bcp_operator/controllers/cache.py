@@ -31,7 +31,7 @@ class Cache:
             return False  # the answer to a write of ours, overtaken by the event of the deletion
         key = (metadata["namespace"], metadata["name"])
         known = self._objects[kind].get(key)
-        if known is not None and _version(known) >= _version(obj) and known["metadata"]["uid"] == metadata["uid"]:
+        if known is not None and version_of(known) >= version_of(obj) and known["metadata"]["uid"] == metadata["uid"]:
             return False
         self._objects[kind][key] = trim(kind, obj)
         self._by_tenant[kind, key[0], tenant_of(obj)].add(key[1])
@@ -100,7 +100,7 @@ def trim(kind: Kind, obj: Object) -> Object:
     return {**obj, "metadata": metadata}
 
 
-def _version(obj: Object) -> int:
-    """Resource versions of one kind are numbers that grow."""
+def version_of(obj: Object) -> int:
+    """resourceVersion as a number: within one kind it grows."""
     text = str(obj["metadata"].get("resourceVersion", "0"))
     return int(text) if text.isdigit() else 0

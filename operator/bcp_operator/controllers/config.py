@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bcp_operator.continuity.dialects import IngressSetup
 from bcp_operator.kube.jobs import Image
 from bcp_operator.systems.hosts import HostPolicy
 
@@ -32,6 +33,7 @@ class Config:
     log_level: str
     requester_stamped: bool
     gateway_api: bool
+    ingresses: IngressSetup
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ) -> Config:
@@ -48,6 +50,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         log_level=flags.log_level,
         requester_stamped=_flag("--requester-stamped", flags.requester_stamped),
         gateway_api=_flag("--gateway-api", flags.gateway_api),
+        ingresses=_ingresses(flags.ingress_classes, flags.ingress_annotations),
     )
 
 
@@ -72,6 +75,8 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add(
         "--gateway-api", "GATEWAY_API", "true", "false: leave HTTPRoutes alone, as the operator's Roles don't name them"
     )
+    add("--ingress-classes", "INGRESS_CLASSES", "", "IngressClasses and their dialects, e.g. edge=haproxy,old=nginx")
+    add("--ingress-annotations", "INGRESS_ANNOTATIONS", "", "annotations that tenants may ask for, comma separated")
     parser.add_argument("--health-port", type=int, default=8080, help="port of /livez and /readyz; 0 = none (8080)")
     parser.add_argument("--log-format", choices=["text", "json"], default="text", help="for people or for machines")
     parser.add_argument("--log-level", choices=["debug", "info", "warning"], default="info", help="least level logged")
@@ -102,6 +107,13 @@ def _flag(flag: str, text: str) -> bool:
     if text.lower() not in ("true", "false", ""):
         raise ConfigError(f"{flag} is {text!r}: use true or false")
     return text.lower() == "true"
+
+
+def _ingresses(classes: str, annotations: str) -> IngressSetup:
+    try:
+        return IngressSetup.parse(classes, annotations)
+    except ValueError as error:
+        raise ConfigError(f"--ingress-classes: {error}") from None
 
 
 def _image(name: str, pull_policy: str) -> Image:

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, cast
 
 import kopf
@@ -19,14 +20,16 @@ from bcp_operator.routes.drivers import build
 
 from . import health
 from .act import Actor
+from .audit import Audit
 from .cache import Cache
+from .claims import Claims
 from .config import Config, ConfigError
 from .observe import Observer
 from .policies import PolicyReconciler
 from .queue import Key, Queue
 from .sight import Surroundings
 from .tenants import TenantReconciler
-from .watches import KINDS, OPTIONAL, Watches, settings
+from .watches import KINDS, LABELLED, OPTIONAL, Watches, settings
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +80,7 @@ async def _stand_by(kube: Kube, elector: LeaderElector) -> None:
 
 async def _lead(config: Config, kube: Kube, elector: LeaderElector, vitals: health.Health) -> int:
     """Lead until a signal, or until one of the parts ends."""
-    queue, watches, events = _assemble(config, kube, elector)
+    queue, watches, events, audit = _assemble(config, kube, elector)
     served: asyncio.Future[frozenset[Kind]] = asyncio.get_running_loop().create_future()
     parts = [
         asyncio.create_task(elector.hold(), name="lease"),
@@ -85,6 +88,7 @@ async def _lead(config: Config, kube: Kube, elector: LeaderElector, vitals: heal
         asyncio.create_task(vitals.canary(kube, config.namespace, names.LEADER_LEASE), name="canary"),
         asyncio.create_task(_watch(config, kube, watches, served), name="watches"),
         asyncio.create_task(_discover(config, kube, served), name="discovery"),
+        asyncio.create_task(_audit(audit, served), name="audit"),
     ]
     try:
         ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -96,11 +100,14 @@ async def _lead(config: Config, kube: Kube, elector: LeaderElector, vitals: heal
         await events.close()
 
 
-def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue, Watches, Events]:
+def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue, Watches, Events, Audit]:
     cache = Cache()
     events = Events(kube, config.identity)
     actor = Actor(kube, cache, elector.assert_leader)
-    observer = Observer(kube, cache, Surroundings(config.hosts, config.sync_image, config.requester_stamped, build))
+    build_route = partial(build, ingresses=config.ingresses)
+    claims = Claims(kube, config.watch_namespaces)
+    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build_route)
+    observer = Observer(kube, cache, around, claims)
     tenants = TenantReconciler(kube, cache, observer, actor, events)
     policies = PolicyReconciler(kube, cache, actor)
 
@@ -108,7 +115,14 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue
         return await (tenants if key.kind == "tenant" else policies).reconcile(key)
 
     queue = Queue(work)
-    return queue, Watches(cache, queue, tenants, policies), events
+    watches = Watches(cache, queue, tenants, policies, claims)
+    audit = Audit(kube, cache, watches.take, config.watch_namespaces, labelled=LABELLED)
+    watches.relisted = audit.suspect
+    return queue, watches, events, audit
+
+
+async def _audit(audit: Audit, served: asyncio.Future[frozenset[Kind]]) -> None:
+    await audit.run((*KINDS, *await served))
 
 
 async def _served(config: Config, kube: Kube) -> frozenset[Kind]:

@@ -13,12 +13,14 @@ from bcp_operator.continuity.observed import RUN_PREFIX, Probe, SyncView, Writer
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, LEASE, POD, POLICY, PVC, TENANT, Kind, Kube, Object
 from bcp_operator.kube.lease import WriterLease, WriterState, state_of
+from bcp_operator.routes.base import Driver
 
 from . import jobs
 from .cache import Cache, CachedReads
+from .claims import Claims
 from .probing import Prober
 from .queue import Key
-from .sight import Sight, Surroundings, Tenant, context, observed, parse, route_view, writer_view
+from .sight import Sight, Surroundings, Tenant, context, deleting, observed, parse, route_view, writer_view
 from .state import TenantState, now
 from .wanted import refused, sync_objects
 
@@ -34,9 +36,10 @@ class _Pods:
 class Observer:
     """Reads a tenant's world: from the watches for the first look, from the API server before anything is changed."""
 
-    def __init__(self, kube: Kube, cache: Cache, around: Surroundings) -> None:
+    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims) -> None:
         self._kube = kube
         self._cache = cache
+        self._claims = claims
         self._cached = CachedReads(kube, cache)
         self._around = around
         self._prober = Prober(kube, around.hosts)
@@ -56,14 +59,21 @@ class Observer:
         if obj is None:
             return None
         tenant = parse(key, obj)
-        stamped = self._around.stamped
         problem = refused(tenant.spec, self._around.hosts)
         if problem is not None:
-            return Sight(obj, observed(tenant, state, stamped=stamped, refused=problem), fresh)
-        fresh = fresh or tenant.switching
+            held = tuple(tenant.status.claims)
+            return Sight(
+                obj, observed(tenant, state, stamped=self._around.stamped, refused=problem, claims=held), fresh
+            )
+        if deleting(obj):
+            return await self._routes_only(tenant, state)
+        return await self._everything(tenant, state, fresh=fresh or tenant.switching)
+
+    async def _everything(self, tenant: Tenant, state: TenantState, *, fresh: bool) -> Sight:
+        key = tenant.key
+        claims = await self._claims.judge(key, tenant.obj)
         reads = self._kube if fresh else self._cached
-        around = context(tenant)
-        drivers = {r.name: self._around.build(r, around, reads, self._around.hosts) for r in tenant.spec.login.routes}
+        drivers = self._drivers(tenant, reads)
         routes, writer, cronjob, found_jobs, policy, probe = await asyncio.gather(
             asyncio.gather(*(driver.observe() for driver in drivers.values())),
             self._writer(tenant, fresh),
@@ -78,15 +88,31 @@ class Observer:
         seen = observed(
             tenant,
             state,
-            stamped=stamped,
+            stamped=self._around.stamped,
             policy=policy,
             sync_problem=problem,
             lease=lease,
             routes=tuple(route_view(r, o) for r, o in zip(tenant.spec.login.routes, routes, strict=True)),
             sync=await self._sync(tenant, state, lease, found_jobs, cronjob=cronjob, wanted=wanted, fresh=fresh),
             probe=probe,
+            claims=claims.held,
+            claimed=claims.problem,
         )
-        return Sight(obj, seen, fresh, drivers, dict(zip(drivers, routes, strict=True)), writer, cronjob, wanted)
+        return Sight(tenant.obj, seen, fresh, drivers, dict(zip(drivers, routes, strict=True)), writer, cronjob, wanted)
+
+    async def _routes_only(self, tenant: Tenant, state: TenantState) -> Sight:
+        """All that a deletion needs, so that nothing else can hold it up: drivers never raise for what they find."""
+        claims = self._claims.known(tenant.key, tenant.obj)
+        drivers = self._drivers(tenant, self._kube)
+        found = await asyncio.gather(*(driver.observe() for driver in drivers.values()))
+        routes = tuple(route_view(r, o) for r, o in zip(tenant.spec.login.routes, found, strict=True))
+        stamped, held = self._around.stamped, claims.held
+        seen = observed(tenant, state, stamped=stamped, routes=routes, claims=held, claimed=claims.problem)
+        return Sight(tenant.obj, seen, True, drivers, dict(zip(drivers, found, strict=True)))
+
+    def _drivers(self, tenant: Tenant, reads: Kube) -> dict[str, Driver]:
+        around = context(tenant)
+        return {r.name: self._around.build(r, around, reads, self._around.hosts) for r in tenant.spec.login.routes}
 
     async def _sync(
         self,

@@ -67,15 +67,26 @@ class Tenant:
 
 
 def parse(key: Key, obj: Object) -> Tenant:
-    """The object by its models. Raises Unreadable for a spec that doesn't fit; such a status is worth a wiped one."""
+    """The object by its models. Raises Unreadable for a spec that doesn't fit."""
     try:
-        spec = BCPTenantSpec.model_validate(obj["spec"])
-    except (ValidationError, KeyError) as error:
-        raise Unreadable(f"spec does not fit the schema: is the CRD of another version? ({error})") from None
+        spec = BCPTenantSpec.model_validate(obj.get("spec"))
+    except ValidationError as error:
+        found = "; ".join(
+            f"{'.'.join(map(str, ('spec', *item['loc'])))}: {item['msg']}" for item in error.errors(include_input=False)
+        )
+        raise Unreadable(
+            f"spec does not fit the schema of this operator's version ({found[:512]}): install its CRDs (crds/), then "
+            "apply the object anew"
+        ) from None
+    return Tenant(key, obj, spec, parse_status(obj))
+
+
+def parse_status(obj: Object) -> BCPTenantStatus:
+    """The status by its model; one that doesn't fit was edited by hand and is worth no more than a wiped one."""
     try:
-        return Tenant(key, obj, spec, BCPTenantStatus.model_validate(obj.get("status") or {}))
+        return BCPTenantStatus.model_validate(obj.get("status") or {})
     except ValidationError:
-        return Tenant(key, obj, spec, BCPTenantStatus())
+        return BCPTenantStatus()
 
 
 def observed(tenant: Tenant, state: TenantState, *, stamped: bool, **parts: object) -> Observed:
@@ -89,11 +100,21 @@ def observed(tenant: Tenant, state: TenantState, *, stamped: bool, **parts: obje
         spec=tenant.spec,
         status=tenant.status,
         requester=requester.read(tenant.obj, stamped=stamped),
-        deleting="deletionTimestamp" in metadata,
-        finalizer=FINALIZER in (metadata.get("finalizers") or []),
+        deleting=deleting(tenant.obj),
+        finalizer=has_finalizer(tenant.obj),
         memory=_memory(tenant, state),
         **parts,  # type: ignore[arg-type]
     )
+
+
+def deleting(obj: Object) -> bool:
+    """Somebody has deleted it."""
+    return "deletionTimestamp" in obj["metadata"]
+
+
+def has_finalizer(obj: Object) -> bool:
+    """Ours is on it."""
+    return FINALIZER in (obj["metadata"].get("finalizers") or [])
 
 
 def context(tenant: Tenant) -> Context:
@@ -120,6 +141,8 @@ def route_view(route: Route, seen: Observation) -> RouteView:
         conflict=seen.conflict,
         error=seen.error,
         unserved=seen.unserved,
+        drift=seen.drift,
+        dialect=seen.dialect,
         path_preserved=seen.path_preserved,
     )
 

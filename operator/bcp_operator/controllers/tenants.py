@@ -2,13 +2,16 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bcp_operator.api.tenant_status import BCPTenantStatus
+from bcp_operator.continuity import deletion, halt
 from bcp_operator.continuity.actions import Note, Plan
-from bcp_operator.continuity.plan import plan
+from bcp_operator.continuity.observed import Problem
+from bcp_operator.continuity.plan import blocked, plan
 from bcp_operator.kube.client import TENANT, Kube, Object
-from bcp_operator.kube.errors import Conflict, NotFound
+from bcp_operator.kube.errors import Conflict, Forbidden, NotFound
 from bcp_operator.kube.events import Events
 from bcp_operator.routes.base import RouteChanged
 
@@ -16,7 +19,7 @@ from .act import Actor
 from .cache import Cache
 from .observe import Observer
 from .queue import Key
-from .sight import Sight, Unreadable
+from .sight import Sight, Unreadable, deleting, has_finalizer, parse_status
 from .state import TenantState, now
 
 log = logging.getLogger(__name__)
@@ -25,13 +28,16 @@ LONGEST_CHAIN = 25
 """Passes in a row before other tenants get their turn; a switch needs about six."""
 AGAIN_SECONDS = 0.5
 UNREADABLE_SECONDS = 60.0
+BLOCKED_SECONDS = 30.0
+BLOCKED_SWITCH_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one pass came to: settled for now, or another look; `known` spares the reading."""
+    """What one pass came to: settled for some seconds, or another look; `known` spares the reading."""
 
     settled: bool = False
+    wake_seconds: float | None = None
     known: Sight | None = None
 
 
@@ -52,15 +58,18 @@ class TenantReconciler:
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one tenant as far as it goes now; the answer is when to look again, in seconds."""
-        state = self.states[key]
+        try:
+            return await self._settle(key, self.states[key])
+        except Unreadable as error:
+            return await self._unreadable(key, str(error))
+        except Forbidden as error:
+            return await self._unseen(key, error)
+
+    async def _settle(self, key: Key, state: TenantState) -> float | None:
         fresh = False
         sight: Sight | None = None
         for _ in range(LONGEST_CHAIN):
-            try:
-                sight = sight or await self._observer.look(key, state, fresh=fresh)
-            except Unreadable as error:
-                log.error("%s", error, extra=_where(key))
-                return UNREADABLE_SECONDS
+            sight = sight or await self._observer.look(key, state, fresh=fresh)
             if sight is None:
                 self.forget(key)
                 return None
@@ -69,7 +78,7 @@ class TenantReconciler:
                 return decided.wake_seconds
             outcome = await self._do(key, decided, sight, state) if sight.fresh else Outcome()
             if outcome.settled:
-                return decided.wake_seconds
+                return outcome.wake_seconds
             sight = outcome.known
             fresh = True
         log.warning("still not settled, others first", extra=_where(key))
@@ -83,41 +92,116 @@ class TenantReconciler:
                 log.debug("%s", action, extra=_where(key))
                 await self._actor.carry_out(action, sight, state)
             if _written(decided.status) != _written(sight.seen.status):
-                known = await self._write_status(decided.status, sight)
+                written = await self._write_status(decided.status, sight.obj)
+                known = replace(sight, obj=written, seen=replace(sight.seen, status=decided.status))
+        except Forbidden as error:
+            return await self._blocked(key, sight, error)
         except (Conflict, RouteChanged, NotFound) as error:
             log.debug("the world has moved on: %s", error, extra=_where(key))
             await self._observer.refresh(key)
             return Outcome()
         for note in decided.notes:
-            self._tell(note, sight, decided.status)
+            self._tell(note, sight.obj, decided.status)
         if decided.actions or decided.wake_seconds != 0.0:
-            return Outcome(settled=not decided.actions)
+            return Outcome(settled=not decided.actions, wake_seconds=decided.wake_seconds)
         # An operation was recorded and nothing else has changed: what was seen a moment ago still holds.
         return Outcome(known=known if decided.status.operation else None)
 
-    async def _write_status(self, status: BCPTenantStatus, sight: Sight) -> Sight:
-        """Write it, on the condition that the object is as it was seen; the sight with it."""
+    # -- what can't go on: said once, in status and by an event
+
+    async def _blocked(self, key: Key, sight: Sight, error: Forbidden) -> Outcome:
+        """An action was not allowed."""
+        why = _not_allowed(error)
+        decided = blocked(sight.seen, why, now())
+        note = Note(why.reason, why.message, warning=True)
+        await self._say(key, sight.obj, sight.seen.status, decided.status, (note, *decided.notes))
+        return Outcome(settled=True, wake_seconds=_patience(sight.seen.status))
+
+    async def _unseen(self, key: Key, error: Forbidden) -> float | None:
+        """The tenant's world may not be looked at."""
+        obj = self._cache.get(TENANT, key.namespace, key.name)
+        if obj is None:
+            return None
+        known = parse_status(obj)
+        await self._halt(key, obj, known, _not_allowed(error))
+        return _patience(known)
+
+    async def _unreadable(self, key: Key, why: str) -> float | None:
+        """The spec says nothing to this version. It can still be deleted: a route that can't be read is left alone."""
+        obj = self._cache.get(TENANT, key.namespace, key.name)
+        if obj is None:
+            return None
+        known = parse_status(obj)
+        if not (deleting(obj) and has_finalizer(obj)):
+            await self._halt(key, obj, known, Problem("Unreadable", why))
+            return UNREADABLE_SECONDS
+        try:
+            await self._actor.set_finalizer(obj, False)
+        except (Conflict, NotFound):
+            await self._observer.refresh(key)
+            return AGAIN_SECONDS
+        self._tell(deletion.not_restored(why), obj, known)
+        return None
+
+    async def _halt(self, key: Key, obj: Object, known: BCPTenantStatus, why: Problem) -> None:
+        after = halt.status(known, why, obj["metadata"].get("generation", 1), now())
+        await self._say(key, obj, known, after, (Note(why.reason, why.message, warning=True),))
+
+    async def _say(
+        self, key: Key, obj: Object, before: BCPTenantStatus, after: BCPTenantStatus, notes: Iterable[Note]
+    ) -> None:
+        """Write the status and tell the notes, unless they were said before."""
+        if _written(after) == _written(before):
+            return
+        try:
+            await self._write_status(after, obj)
+        except (Conflict, NotFound):
+            await self._observer.refresh(key)
+        except Forbidden as error:
+            log.warning("status can't even be written: %s", error, extra=_where(key))
+        for note in notes:
+            self._tell(note, obj, after)
+
+    async def _write_status(self, status: BCPTenantStatus, obj: Object) -> Object:
+        """Write it, on the condition that the object is as it was seen; the object with it."""
         self._actor.check()
-        metadata = sight.obj["metadata"]
+        metadata = obj["metadata"]
         written = await self._kube.patch_status(
             TENANT, metadata["namespace"], metadata["name"], _written(status), metadata["resourceVersion"]
         )
         self._cache.put(TENANT, written)
-        return replace(sight, obj=written, seen=replace(sight.seen, status=status))
+        return written
 
-    def _tell(self, note: Note, sight: Sight, status: BCPTenantStatus) -> None:
+    def _tell(self, note: Note, obj: Object, status: BCPTenantStatus) -> None:
         """An event for everybody, a log line for the operator's own record."""
-        regarding = {"apiVersion": TENANT.api_version, "kind": TENANT.kind} | sight.obj
+        regarding = {"apiVersion": TENANT.api_version, "kind": TENANT.kind} | obj
         self._events.emit(regarding, note.reason, note.message, type_="Warning" if note.warning else "Normal")
         running = status.operation or status.last_operation
         extra: dict[str, object] = {
-            "tenant": sight.seen.name,
-            "namespace": sight.seen.namespace,
+            "tenant": obj["metadata"]["name"],
+            "namespace": obj["metadata"]["namespace"],
             "reason": note.reason,
         }
         if note.audit:
             extra |= {"audit": True} | ({"operation": running.id} if running else {})
         log.log(logging.WARNING if note.warning else logging.INFO, "%s", note.message, extra=extra)
+
+
+def _not_allowed(error: Forbidden) -> Problem:
+    """What the API server does not let the operator do, and what to grant where that would help."""
+    right = error.missing_right
+    if not right:
+        return Problem("Forbidden", f"the API server refused a call of the operator: {error.message}")
+    return Problem(
+        "Forbidden",
+        f"the operator may not {right} in this namespace: grant that to its ServiceAccount (the chart does, for each "
+        f"of watchNamespaces). The API server said: {error.message}",
+    )
+
+
+def _patience(status: BCPTenantStatus) -> float:
+    """A right that is granted makes no event: it is tried again, sooner where a switch waits for it."""
+    return BLOCKED_SWITCH_SECONDS if status.operation is not None else BLOCKED_SECONDS
 
 
 def _nothing(decided: Plan, sight: Sight) -> bool:

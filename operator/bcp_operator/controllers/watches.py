@@ -1,7 +1,7 @@
 """Kopf brings the events; they only fill the cache and name what to reconcile."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import kopf
@@ -11,6 +11,7 @@ from bcp_operator.kube.client import CRONJOB, HTTPROUTE, INGRESS, JOB, LEASE, PO
 
 from . import jobs
 from .cache import ROUTES, Cache, tenant_of
+from .claims import Claims
 from .policies import PolicyReconciler, policy_of
 from .queue import Key, Queue
 from .state import now
@@ -79,11 +80,16 @@ def settings() -> kopf.OperatorSettings:
 class Watches:
     """Turns events into cached objects and keys in the queue."""
 
-    def __init__(self, cache: Cache, queue: Queue, tenants: TenantReconciler, policies: PolicyReconciler) -> None:
+    def __init__(
+        self, cache: Cache, queue: Queue, tenants: TenantReconciler, policies: PolicyReconciler, claims: Claims
+    ) -> None:
         self._cache = cache
         self._queue = queue
         self._tenants = tenants
         self._policies = policies
+        self.relisted: Callable[[Kind, str], None] = lambda kind, namespace: None
+        """Told when a list brings what is known already: a watch that has begun anew."""
+        self._claims = claims
         self._policy_of: dict[Key, str] = {}
         self._routes: dict[tuple[Kind, str, str], set[str]] = defaultdict(set)
 
@@ -95,12 +101,14 @@ class Watches:
         return made
 
     def take(self, kind: Kind, change: str | None, obj: Object) -> None:
-        """One event: change is ADDED, MODIFIED, DELETED, or None for what was there at the start."""
+        """One event: change is ADDED, MODIFIED, DELETED, or None for what a list brings, at the start and after a 410."""
+        namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+        if change is None and self._cache.get(kind, namespace, name) is not None:
+            self.relisted(kind, namespace)
         if change == "DELETED":
             self._cache.drop(kind, obj)
         else:
             self._cache.put(kind, obj)
-        namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
         if kind == TENANT:
             self._tenant(change, obj)
         elif kind == POLICY:
@@ -132,6 +140,9 @@ class Watches:
                 self._forget_route(kind, key, name)
         for policy in self._policies_touched(key, None if change == "DELETED" else policy_of(obj)):
             self._queue.wake(Key("policy", key.namespace, policy), POLICY_SETTLE_SECONDS)
+        newest = self._cache.get(TENANT, key.namespace, key.name)
+        for rival in self._claims.put(newest) if newest is not None else self._claims.drop(obj):
+            self._queue.add(rival)
         if change == "DELETED":
             self._tenants.forget(key)
             self._queue.forget(key)

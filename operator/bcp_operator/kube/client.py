@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Self
 
 import aiohttp
@@ -61,6 +62,7 @@ __all__ = [
     "PVC",
     "SECRET",
     "TENANT",
+    "Inventory",
     "Kind",
     "Kube",
     "Object",
@@ -70,8 +72,17 @@ Object = dict[str, Any]
 
 CALL_TIMEOUT_SECONDS = 10.0
 PAGE_SIZE = 500
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 # Names reach URL paths: whatever is not a DNS name (a slash, dots alone) must never get there.
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What existed at one moment: uids, and the resourceVersion (as a number) of that moment."""
+
+    uids: frozenset[str]
+    version: int
 
 
 class Kube:
@@ -121,6 +132,17 @@ class Kube:
             params["_continue"] = page.get("metadata", {}).get("continue")
             if not params["_continue"]:
                 return items
+
+    async def inventory(self, kind: Kind, namespace: str, label: str = "") -> Inventory:
+        """Which objects of a kind there are in a namespace (with `label`: those that carry it), by their metadata."""
+        params: Object = {"limit": PAGE_SIZE} | ({"label_selector": label} if label else {})
+        uids: set[str] = set()
+        while True:
+            page = await self._send("get", _path(kind, namespace), header_params={"Accept": _METADATA_ONLY}, **params)
+            uids |= {item["metadata"]["uid"] for item in page.get("items") or []}
+            params["_continue"] = page["metadata"].get("continue")
+            if not params["_continue"]:
+                return Inventory(frozenset(uids), int(page["metadata"]["resourceVersion"]))
 
     async def create(self, kind: Kind, obj: Object) -> Object:
         """Create an object; raises AlreadyExists when its name is taken."""

@@ -62,7 +62,8 @@ class Observation:
     `shows` is where it sends users as written (not as verified); Unknown when it is absent, foreign or unreadable.
     `in_place` names the side for which apply() would change nothing. `conflict` is why the route is not ours to
     change (rule RouteOwned), `error` why it could not be read; `unserved` with it means that the cluster does not know the kind.
-    `state` belongs to the driver.
+    `drift` is what is wrong with an object of somebody else's that shows the right side all the same: told, not repaired.
+    `dialect` names how an Ingress is told to redirect (continuity.dialects). `state` belongs to the driver.
     """
 
     name: str
@@ -75,6 +76,8 @@ class Observation:
     resource_version: str | None = None
     path_preserved: bool = False
     unserved: bool = False
+    drift: str | None = None
+    dialect: str = "nginx"
     state: Any = None
 
 

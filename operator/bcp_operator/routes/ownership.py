@@ -39,6 +39,16 @@ def owners_of_spec(obj: Object, field: str) -> list[Owner]:
     return _owners(obj, "f:spec", f"f:{field}")
 
 
+def owned_keys(obj: Object, field: str) -> set[str]:
+    """Keys of a map in the metadata (labels, annotations) that are ours."""
+    found: set[str] = set()
+    for entry in obj["metadata"].get("managedFields") or []:
+        if Owner(str(entry.get("manager")), "").is_ours:
+            keys = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get(f"f:{field}") or {}
+            found |= {key.removeprefix("f:") for key in keys if key.startswith("f:")}
+    return found
+
+
 def _owners(obj: Object, *path: str) -> list[Owner]:
     owners = []
     for entry in obj["metadata"].get("managedFields") or []:

@@ -6,7 +6,7 @@ the secondary refuses or can't be reached many times in a row.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, assert_never
 
@@ -16,10 +16,11 @@ from bcp_operator.systems.errors import CallFailed
 
 from .correlations.committer import Committer
 from .correlations.store import FieldHashes, Row, Status, Store, correlation_id
-from .plan import Action, Head, Match, Scope, desired_content
+from .plan import desired_content
 from .read import Reader
 from .report import Tally
 from .spool import Spool
+from .world import Action, Head, Match, Scope
 
 MAX_FAILURES_IN_A_ROW = 20
 AHEAD = 64  # actions
@@ -139,8 +140,11 @@ class Applier:
     async def _create(self, action: Action) -> None:
         name, primary_id = action.type, action.primary_id or ""
         wanted = desired_content(self._scope, self._spool, name, primary_id)
-        self._note_unresolved(action, {path for path, _ in wanted.awaited} - set(action.fields))
         pending = self._pending(action)  # on disk by now
+        missing = {path for path, _ in wanted.awaited} - set(action.fields)
+        if self._left_out(action, missing):
+            await asyncio.to_thread(self._store.forget, [pending])
+            return
         try:
             written = await self._client.create(name, wanted.content, pending.correlation_id)
         except CallFailed as error:
@@ -162,7 +166,8 @@ class Applier:
         if match is None or match.secondary_id is None:
             return  # a link whose create failed: counted there
         wanted = desired_content(self._scope, self._spool, name, primary_id)
-        self._note_unresolved(action, {path for path, _ in wanted.awaited})
+        if self._left_out(action, {path for path, _ in wanted.awaited}):
+            return
         current = self._spool.body("secondary", name, match.secondary_id)
         changes = (
             {}
@@ -186,6 +191,15 @@ class Applier:
             self._tally.count(name, "adopted")
         elif action.kind != "link":
             self._tally.count(name, "updated" if changes else "unchanged")
+
+    def _left_out(self, action: Action, missing: Collection[str]) -> bool:
+        """Whether an entity is skipped as the policy says, for a target that was to be made by now, and was not."""
+        if missing and self._scope.skips_unresolved and action.kind != "link":  # that one is made already
+            reason = f"UnresolvedReference: {', '.join(sorted(missing))}"
+            self._tally.error(action.type, action.key or action.primary_id, reason, "skipped")
+            return True
+        self._note_unresolved(action, missing)
+        return False
 
     def _note_unresolved(self, action: Action, fields: Iterable[str]) -> None:
         """References left out: no such target; or it was to be made by now, and was not."""

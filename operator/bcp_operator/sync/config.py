@@ -1,7 +1,7 @@
 """Reading run.yaml, profiles and credentials; every mistake ends here, before anything is contacted."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -11,6 +11,8 @@ from bcp_operator.api.run import RunConfig, RunSystem
 from bcp_operator.systems.auth import CredentialsError, auth_headers
 from bcp_operator.systems.catalog import ProfileError, load
 from bcp_operator.systems.profile import Profile
+
+from .choice import Choice, ChoiceError, choices
 
 PROFILES = Path("/etc/bcp/profiles")
 
@@ -29,6 +31,7 @@ class Setup:
     primary_credentials: Mapping[str, str]
     secondary_credentials: Mapping[str, str]
     chosen: frozenset[str]
+    choices: Mapping[str, Choice] = field(default_factory=dict)  # types of which the policy says more
 
 
 def read_config(path: Path) -> RunConfig:
@@ -62,20 +65,22 @@ def prepare(config: RunConfig, profiles: Path = PROFILES) -> Setup:
             _credentials(primary, config.primary),
             _credentials(secondary, config.secondary),
             chosen_types(config, primary, secondary),
+            choices(config, primary),
         )
-    except (ProfileError, CredentialsError) as error:
+    except (ProfileError, CredentialsError, ChoiceError) as error:
         raise ConfigError(str(error)) from None
 
 
 def chosen_types(config: RunConfig, primary: Profile, secondary: Profile) -> frozenset[str]:
     """Types to sync: those that both profiles know, less what the policy leaves out. Raises ConfigError."""
     known = primary.types.keys() & secondary.types.keys()
-    named = set(config.entities or []) | set(config.exclude or [])
+    wanted = {one.type for one in config.entities or []}
+    named = wanted | set(config.exclude or [])
     if named - known:
         raise ConfigError(
             f"no such entity type: {', '.join(sorted(named - known))}; known are {', '.join(sorted(known))}"
         )
-    chosen = set(config.entities) if config.entities is not None else known - set(config.exclude or [])
+    chosen = wanted if config.entities is not None else known - set(config.exclude or [])
     if not chosen:
         raise ConfigError("no entity type is left to sync; the profiles share none, or all are excluded")
     return frozenset(chosen)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bcp_operator.api.common import Approval
 from bcp_operator.api.run import GuardedKind, RunGuard, RunTripped
 
-from .plan import Action
+from .world import Action
 
 # Entities: fewer never trip a percentage. A small directory has leavers, too, and one of them may be in every group.
 FLOOR: dict[GuardedKind, int] = {"remove": 3, "update": 10, "create": 10}

@@ -6,125 +6,13 @@ Nothing is held in memory per entity: listings and matches come through World, a
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
 
 from bcp_operator.systems import paths
-from bcp_operator.systems.content import Content, content_hash, diff, ordered
-from bcp_operator.systems.profile import Profile
+from bcp_operator.systems.content import content_hash, diff, ordered
 
-from .correlations.store import Row, Status, correlation_id
-from .references import Rewritten, Target, dependents, referenced, rewrite_references, type_order
-
-Side = Literal["primary", "secondary"]
-Kind = Literal[
-    "create",  # make it
-    "link",  # second pass of a create: references that could not be there at first
-    "update",
-    "adopt",  # an entity that is there already becomes the correlated one; with or without changes
-    "refresh",  # nothing differs, only the store is out of date
-    "unchanged",
-    "deactivate",
-    "tombstone",  # vanished on both sides, or out of use already: only the store is written
-    "keep",  # left alone
-    "skip",  # not done, with a reason
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """A listed entity without its content."""
-
-    id: str
-    key: str | None
-    marker: str | None
-    inactive: bool
-    hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """What an entity of the primary belongs to. `create`: nothing yet; `ambiguous`: can't be told."""
-
-    how: Literal["row", "pending", "key", "marker", "create", "ambiguous"]
-    secondary_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing to do, or to say. Phases are done one after the other; within one the order is free."""
-
-    phase: int
-    type: str
-    kind: Kind
-    key: str | None
-    primary_id: str | None
-    secondary_id: str | None = None
-    reason: str = ""
-    fields: tuple[str, ...] = ()  # that change; for create: left out at first, for want of their target
-    unresolved: tuple[str, ...] = ()  # references that lead nowhere
-    removes: bool = False  # puts the entity out of use: a removal, whatever call does it
-
-
-class World(Protocol):
-    """Both complete listings, and a place for matches (sync/spool.py)."""
-
-    def heads(self, side: Side, type_name: str) -> Iterator[Head]:
-        """All of a listing, ordered by ID."""
-
-    def head(self, side: Side, type_name: str, entity_id: str) -> Head | None:
-        """One entity."""
-
-    def with_key(self, side: Side, type_name: str, key: str) -> Sequence[Head]:
-        """Entities with that natural key."""
-
-    def with_marker(self, side: Side, type_name: str, marker: str) -> Sequence[Head]:
-        """Entities that carry that correlation ID."""
-
-    def body(self, side: Side, type_name: str, entity_id: str) -> Content:
-        """Content of a listed entity."""
-
-    def count(self, side: Side, type_name: str) -> int:
-        """Length of a listing."""
-
-    def match(self, type_name: str, primary_id: str) -> Match | None:
-        """What an entity of the primary belongs to."""
-
-    def set_match(self, type_name: str, primary_id: str, match: Match) -> None:
-        """Note a match."""
-
-    def claimed(self, type_name: str, secondary_id: str) -> bool:
-        """Whether an entity of the secondary is matched."""
-
-
-class Known(Protocol):
-    """The part of the correlation store that a plan reads."""
-
-    def by_primary(self, type_name: str, primary_id: str) -> Row | None:
-        """The row of an entity of the primary."""
-
-    def by_secondary(self, type_name: str, secondary_id: str) -> Row | None:
-        """The row of an entity of the secondary."""
-
-    def rows(self, type_name: str | None = None, status: Status | None = None) -> Iterator[Row]:
-        """Rows ordered by type and primary ID."""
-
-    def count(self, type_name: str, status: Status) -> int:
-        """How many rows there are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What is planned: `chosen` types are brought up to date, those they refer to are only looked up."""
-
-    primary: Profile
-    secondary: Profile
-    pair: str
-    chosen: frozenset[str]
-
-    @property
-    def looked_up(self) -> frozenset[str]:
-        """Types that are read for the sake of references."""
-        return frozenset(referenced(self.primary, self.chosen)) - self.chosen
+from .correlations.store import Row, correlation_id
+from .references import Rewritten, Target, dependents, rewrite_references, type_order
+from .world import Action, Head, Kind, Known, Match, Scope, World
 
 
 def empty_listings(scope: Scope, world: World, known: Known, types: Collection[str]) -> dict[str, str]:
@@ -139,6 +27,15 @@ def empty_listings(scope: Scope, world: World, known: Known, types: Collection[s
     return found
 
 
+def nothing_chosen(scope: Scope, world: World, types: Collection[str]) -> list[str]:
+    """Types of which the filter takes nothing: as little a reason to act as an empty listing."""
+    return [
+        name
+        for name in sorted(types)
+        if world.count("primary", name) and not any(head.chosen for head in world.heads("primary", name))
+    ]
+
+
 def blocked_types(scope: Scope, broken: Collection[str]) -> set[str]:
     """Chosen types that can't be planned because they, or types they lead to, could not be read."""
     return dependents(scope.primary, broken) & scope.chosen
@@ -149,6 +46,8 @@ def plan(scope: Scope, world: World, known: Known, blocked: Collection[str] = ()
     types = sorted((scope.chosen | scope.looked_up) - set(blocked))
     for name in types:
         _match_type(scope, world, known, name)
+    if scope.skips_unresolved:
+        _skip_unresolved(scope, world, [name for name in types if name in scope.chosen])
     groups = type_order(scope.primary, sorted(scope.chosen - set(blocked)))
     for number, group in enumerate(groups):
         for name in group:
@@ -179,6 +78,26 @@ def _match_type(scope: Scope, world: World, known: Known, name: str) -> None:
 
 
 def _find(scope: Scope, world: World, known: Known, name: str, head: Head) -> Match:
+    match = _counterpart(scope, world, known, name, head)
+    if name not in scope.chosen or not head.chosen:
+        return Match("absent") if match.how == "create" else match
+    return Match("taken") if match.how == "key" and not scope.adopts else match
+
+
+def _skip_unresolved(scope: Scope, world: World, types: Sequence[str]) -> None:
+    """Make nothing that refers to something that is not there and not made either, at first or at further hand."""
+    again = True
+    while again:
+        again = False
+        for name in types:
+            for head in world.heads("primary", name) if scope.primary.types[name].references else ():
+                match = world.match(name, head.id)
+                if match and match.how == "create" and desired_content(scope, world, name, head.id).unresolved:
+                    world.set_match(name, head.id, Match("absent"))
+                    again = True
+
+
+def _counterpart(scope: Scope, world: World, known: Known, name: str, head: Head) -> Match:
     marked = world.with_marker("secondary", name, correlation_id(scope.pair, name, head.id))
     if marked:
         return Match("marker", marked[0].id) if len(marked) == 1 else Match("ambiguous")
@@ -240,13 +159,27 @@ def desired_content(scope: Scope, world: World, name: str, primary_id: str) -> R
 def _compare_type(planner: _Planner) -> Iterator[Action]:
     for head in planner.world.heads("primary", planner.name):
         match = planner.world.match(planner.name, head.id)
-        if match is None or match.how == "ambiguous":
-            reason = f"Ambiguous: more than one entity of the secondary could be {head.key!r}"
-            yield _action(planner, head, "skip", reason=reason)
+        if not head.chosen:
+            if match is not None and match.how == "row":
+                yield _action(planner, head, "keep", match, reason="NotChosen: the filter takes it no longer")
+        elif match is None or (match.secondary_id is None and match.how != "create"):
+            yield _action(planner, head, "skip", reason=_why_not(planner, head, match))
         elif match.how == "create":
             yield from _create(planner, head)
         else:
             yield _compare(planner, head, match)
+
+
+def _why_not(planner: _Planner, head: Head, match: Match | None) -> str:
+    if match is not None and match.how == "taken":
+        return "KeyTaken: the secondary has one of this key, and the policy adopts none"
+    if match is not None and match.how == "absent":
+        return _leads_nowhere(desired_content(planner.scope, planner.world, planner.name, head.id).unresolved)
+    return f"Ambiguous: more than one entity of the secondary could be {head.key!r}"
+
+
+def _leads_nowhere(fields: Collection[str]) -> str:
+    return f"UnresolvedReference: {', '.join(sorted(fields))}"
 
 
 def _create(planner: _Planner, head: Head) -> Iterator[Action]:
@@ -276,6 +209,8 @@ def _compare(planner: _Planner, head: Head, match: Match) -> Action:
         return _action(planner, head, "unchanged", match)
     wanted = desired_content(scope, world, name, head.id)
     unresolved = tuple(sorted(wanted.unresolved))
+    if unresolved and scope.skips_unresolved:
+        return _action(planner, head, "skip", match, reason=_leads_nowhere(unresolved))
     desired_hash = content_hash(wanted.content)
     settled = not wanted.awaited
     if row and theirs and settled and match.how == "row" and _as_written(row, desired_hash, theirs.hash):
@@ -335,8 +270,9 @@ def _vanished(scope: Scope, world: World, known: Known, name: str, phase: int) -
         if theirs is None or (theirs.inactive and call):
             if row.status != "INACTIVE":
                 yield Action(phase, name, "tombstone", row.key, row.primary_id, secondary_id)
-        elif call is None:
-            reason = "VanishedFromPrimary: this type can't be put out of use"
+        elif call is None or name in scope.kept:
+            why = "the policy keeps it" if name in scope.kept else "this type can't be put out of use"
+            reason = f"VanishedFromPrimary: {why}"
             yield Action(phase, name, "keep", theirs.key, None, theirs.id, reason)
         else:
             reason = "vanished from the primary"

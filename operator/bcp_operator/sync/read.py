@@ -18,8 +18,9 @@ from bcp_operator.systems.content import Content, content_hash, ordered, strip
 from bcp_operator.systems.errors import CallFailed
 from bcp_operator.systems.profile import EntityType
 
-from .plan import Head, Side
+from .choice import EVERYTHING, Choice
 from .spool import DuplicateID, Spool
+from .world import Head, Side
 
 ATTEMPTS = 3
 log = logging.getLogger(__name__)
@@ -34,12 +35,14 @@ class Reader:
     """Makes heads and contents of what a system gives. `own` is the type in that system's profile.
 
     Content is comparable across both sides: fields that either profile ignores are gone, sets are ordered as in the
+    secondary. `choice` is for the primary: what the policy leaves out of it, and values that are other ones in the
     secondary.
     """
 
     own: EntityType
     other: EntityType
     secondary: EntityType
+    choice: Choice = EVERYTHING
 
     def entity(self, raw: Any) -> tuple[Head, Content]:
         """Head and content of one entity. Raises ListingError."""
@@ -48,6 +51,8 @@ class Reader:
         entity_id = self._scalar(self.own.id, raw)
         if entity_id is None:
             raise ListingError("an entity has no ID where the profile says")
+        chosen = self.choice.takes(raw)
+        raw = self.choice.mapped(raw)
         content = self.content(raw)
         done_when = self.own.deactivate.done_when if self.own.deactivate else None
         inactive = bool(done_when and self.own.compiled(done_when)(raw))
@@ -58,6 +63,7 @@ class Reader:
             as_text(marker) if isinstance(marker, str) else None,
             inactive,
             content_hash(content),
+            chosen,
         )
         return head, content
 

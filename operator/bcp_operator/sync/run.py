@@ -15,17 +15,19 @@ from bcp_operator.systems.pace import Pace
 from bcp_operator.systems.transport import Transport, open_client
 
 from .apply import Applier, SecondaryDown
+from .choice import EVERYTHING
 from .config import ConfigError, Setup
 from .correlations.sqlite import open_sqlite
 from .correlations.store import Store, StoreError
 from .fence import ApiError, ApiServer, Fence, Held, publish_report
 from .guard import guarded_kind
 from .login import refuse_when_secondary
-from .plan import Kind, Scope, Side, blocked_types, empty_listings, plan
+from .plan import blocked_types, empty_listings, nothing_chosen, plan
 from .read import ListingError, Reader, read_listing
 from .report import Tally
 from .spool import Spool
 from .withhold import describe, finish, withhold
+from .world import Kind, Scope, Side
 
 EXIT_CODES = {
     "Succeeded": ExitCode.SUCCEEDED,
@@ -182,6 +184,9 @@ def make_plan(setup: Setup, store: Store, spool: Spool, tally: Tally) -> Scope:
     for name, reason in empty_listings(scope, spool, store, types - tally.broken.keys()).items():
         advice = "; if it is meant to be empty, move the correlation store away"
         tally.leave_out(name, f"EmptyListing: {reason}{advice}")
+    for name in nothing_chosen(scope, spool, scope.chosen - tally.broken.keys()):
+        number = spool.count("primary", name)
+        tally.leave_out(name, f"NothingChosen: the filter takes none of {number}; see its fields and their values")
     blocked = blocked_types(scope, tally.broken.keys())
     for name in sorted(blocked - tally.broken.keys()):
         tally.leave_out(name, "Blocked: a type it refers to was left out")
@@ -197,13 +202,25 @@ def make_plan(setup: Setup, store: Store, spool: Spool, tally: Tally) -> Scope:
 
 
 def _scope(setup: Setup) -> Scope:
-    return Scope(setup.primary, setup.secondary, setup.config.pair, setup.chosen)
+    config = setup.config
+    return Scope(
+        setup.primary,
+        setup.secondary,
+        config.pair,
+        setup.chosen,
+        kept=frozenset(name for name, choice in setup.choices.items() if choice.on_missing == "Keep"),
+        adopts=config.adopt == "ByKey",
+        skips_unresolved=config.on_unresolved == "Skip",
+    )
 
 
 def _readers(setup: Setup, side: Side) -> dict[str, Reader]:
     own, other = (setup.primary, setup.secondary) if side == "primary" else (setup.secondary, setup.primary)
-    shared = own.types.keys() & other.types.keys()
-    return {name: Reader(own.types[name], other.types[name], setup.secondary.types[name]) for name in shared}
+    choices = setup.choices if side == "primary" else {}
+    return {
+        name: Reader(own.types[name], other.types[name], setup.secondary.types[name], choices.get(name, EVERYTHING))
+        for name in own.types.keys() & other.types.keys()
+    }
 
 
 @contextmanager

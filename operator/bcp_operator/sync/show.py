@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from .correlations.store import Row
-from .plan import Action
 from .report import Tally, describe_limit
 from .spool import Spool
+from .world import Action
 
 
 def show_plan(spool: Spool, tally: Tally, output: str) -> None:

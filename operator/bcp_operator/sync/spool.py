@@ -11,10 +11,11 @@ from bcp_operator.api.run import GuardedKind
 from bcp_operator.systems.content import Content, canonical
 
 from .guard import guarded_kind
-from .plan import Action, Head, Match, Side
+from .world import Action, Head, Match, Side
 
 _SCHEMA = """
-CREATE TABLE entity (side TEXT, type TEXT, id TEXT, key TEXT, marker TEXT, inactive INTEGER, hash TEXT, body TEXT,
+CREATE TABLE entity (side TEXT, type TEXT, id TEXT, key TEXT, marker TEXT, inactive INTEGER, hash TEXT,
+  chosen INTEGER, body TEXT,
   PRIMARY KEY (side, type, id)) WITHOUT ROWID;
 CREATE INDEX by_key ON entity (side, type, key);
 CREATE INDEX by_marker ON entity (side, type, marker) WHERE marker IS NOT NULL;
@@ -26,7 +27,7 @@ CREATE TABLE held (type TEXT, id TEXT, PRIMARY KEY (type, id)) WITHOUT ROWID;
 CREATE TABLE released (type TEXT, id TEXT, PRIMARY KEY (type, id)) WITHOUT ROWID;
 """
 _HELD = "guarded IS NOT NULL AND EXISTS (SELECT 1 FROM held WHERE held.type = action.type AND held.id = action.id)"
-_HEADS = "SELECT id, key, marker, inactive, hash FROM entity WHERE side = ? AND type = ?"
+_HEADS = "SELECT id, key, marker, inactive, hash, chosen FROM entity WHERE side = ? AND type = ?"
 
 
 class DuplicateID(Exception):
@@ -53,12 +54,12 @@ class Spool:
     def add(self, side: Side, type_name: str, entities: Iterable[tuple[Head, Content]]) -> None:
         """Append to a listing. Raises DuplicateID."""
         rows = [
-            (side, type_name, head.id, head.key, head.marker, head.inactive, head.hash, canonical(body))
+            (side, type_name, head.id, head.key, head.marker, head.inactive, head.hash, head.chosen, canonical(body))
             for head, body in entities
         ]
         try:
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT INTO entity VALUES (?,?,?,?,?,?,?,?)", rows)
+            self._db.executemany("INSERT INTO entity VALUES (?,?,?,?,?,?,?,?,?)", rows)
         except sqlite3.IntegrityError:
             raise DuplicateID from None
         finally:
@@ -174,5 +175,5 @@ def _identity(action: Action) -> str | None:
     return action.primary_id or action.secondary_id
 
 
-def _head(row: tuple[str, str | None, str | None, int, str]) -> Head:
-    return Head(row[0], row[1], row[2], bool(row[3]), row[4])
+def _head(row: tuple[str, str | None, str | None, int, str, int]) -> Head:
+    return Head(row[0], row[1], row[2], bool(row[3]), row[4], bool(row[5]))

@@ -7,9 +7,9 @@ from bcp_operator.api.run import GuardedKind, RunConfig
 
 from .correlations.store import Store
 from .guard import Correlated, drops_withheld, fingerprint, guarded_kind, judge, withheld_hash
-from .plan import Action, Scope
 from .report import Tally
 from .spool import Spool
+from .world import Action, Scope
 
 _VERBS = {"create": "Create", "update": "Update", "adopt": "Adopt", "deactivate": "Deactivate"}
 
