@@ -25,7 +25,7 @@ NODE: Final = {
     "conntrack": "conntrack",
 }
 IMAGES: Final = {"buildah": "buildah", "debootstrap": "debootstrap"}
-NAME_SERVER: Final = {"named": "bind9", "nsupdate": "bind9-dnsutils"}
+NAME_SERVERS: Final = {"named": "bind9", "nsupdate": "bind9-dnsutils", "knotd": "knot"}
 
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
 _NO_SERVICES: Final = "#!/bin/sh\n# the test cluster installs packages and runs the programs itself\nexit 101\n"
@@ -93,15 +93,15 @@ def _which(name: str) -> str | None:
 
 
 @lru_cache
-def named() -> str:
-    """Return BIND's server, installing it and its nsupdate when the host lacks them; for tests, with or without a cluster.
+def name_server(name: str) -> str:
+    """Return a name server, installing what of them and of nsupdate the host lacks; for tests, with or without a cluster.
 
     Raises:
         ClusterError: it can't be installed.
     """
-    if missing(NAME_SERVER):
+    if missing(NAME_SERVERS):
         cache = resolve().cache
         with tempfile.TemporaryDirectory(prefix="bcp-install-") as folder, locked(cache / "packages.lock"):
             ledger = Ledger(Path(folder) / "ledger.json")
-            ensure([NAME_SERVER], ledger, Jobs(ledger, Path(folder)), Timings(cache / "timings.json"))
-    return program("named")
+            ensure([NAME_SERVERS], ledger, Jobs(ledger, Path(folder)), Timings(cache / "timings.json"))
+    return program(name)

@@ -1,4 +1,4 @@
-"""A real BIND for a login host that lives in DNS: one zone, one name that may be changed, by one TSIG key."""
+"""Real name servers for a login host that lives in DNS: one zone, one name that may be changed, by one TSIG key."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import dns.message
 import dns.query
 import dns.rdatatype
 
-from tests.cluster.packages import named
+from tests.cluster.packages import name_server
 
 KEY_NAME = "bcp-operator"
 ALGORITHM = "hmac-sha256"
@@ -25,7 +25,7 @@ SECRET = "b25seSBmb3IgdGVzdHMsIHRoaXMgaXMgbm8gc2VjcmV0IQ=="
 
 @dataclass(frozen=True)
 class NameServer:
-    """A running BIND; `asked` is the host:port at which this process reaches it, over TCP."""
+    """A running name server; `asked` is the host:port at which this process reaches it, over TCP."""
 
     zone: str
     asked: tuple[str, int]
@@ -46,39 +46,91 @@ class Watch:
     errors: list[str] = field(default_factory=list)
 
 
+def _zone(zone: str, host: str, target: str, address: str) -> str:
+    return (
+        f"$ORIGIN {zone}.\n$TTL 30\n@ IN SOA ns1 hostmaster 1 3600 600 86400 30\n@ IN NS ns1\nns1 IN A {address}\n"
+        f"{host}. 30 IN CNAME {target}.\n"
+    )
+
+
 @contextmanager
 def start_bind(
     zone: str, host: str, target: str, address: str, port: int, enter: Sequence[str] = ()
 ) -> Iterator[tuple[str, int]]:
     """BIND for `zone` with `host` CNAME `target`; `enter` is what runs a program where `address` is. Yields (address, port)."""
-    with tempfile.TemporaryDirectory(prefix="bcp-bind-") as made:
-        folder = Path(made)
-        (folder / "zone.db").write_text(
-            f"$ORIGIN {zone}.\n$TTL 30\n@ IN SOA ns1 hostmaster 1 3600 600 86400 30\n@ IN NS ns1\nns1 IN A {address}\n"
-            f"{host}. 30 IN CNAME {target}.\n"
-        )
+    with _folder("bind") as folder:
+        (folder / "zone.db").write_text(_zone(zone, host, target, address))
         (folder / "named.conf").write_text(
-            f'options {{ directory "{folder}"; listen-on port {port} {{ {address}; }}; listen-on-v6 {{ none; }}; recursion no;\n'
-            f'  pid-file "{folder}/named.pid"; session-keyfile "{folder}/session.key"; dnssec-validation no; }};\n'
+            f"{_bind_options(folder, address, port)} recursion no; }};\n"
             "controls { };\n"
             f'key "{KEY_NAME}" {{ algorithm {ALGORITHM}; secret "{SECRET}"; }};\n'
             f'zone "{zone}" {{ type primary; file "{folder}/zone.db";\n'
             f"  update-policy {{ grant {KEY_NAME} name {host}. CNAME A AAAA TXT; }}; }};\n"
         )
-        log = (folder / "named.log").open("w")
-        command = [*enter, named(), "-g", "-c", str(folder / "named.conf")]
+        with _running(
+            [*enter, name_server("named"), "-g", "-c", str(folder / "named.conf")], folder, "all zones loaded"
+        ):
+            yield address, port
+
+
+@contextmanager
+def start_knot(zone: str, host: str, target: str, address: str, port: int) -> Iterator[tuple[str, int]]:
+    """Knot DNS for the same zone, with the same key for the same name. Yields (address, port)."""
+    with _folder("knot") as folder:
+        (folder / "zone.db").write_text(_zone(zone, host, target, address))
+        (folder / "knot.conf").write_text(
+            f'server:\n  rundir: "{folder}"\n  listen: {address}@{port}\n'
+            f'log:\n- target: stderr\n  any: info\ndatabase:\n  storage: "{folder}"\n'
+            f"key:\n- id: {KEY_NAME}\n  algorithm: {ALGORITHM}\n  secret: {SECRET}\n"
+            f"acl:\n- id: operator\n  key: {KEY_NAME}\n  action: update\n  update-type: [CNAME, A, AAAA, TXT]\n"
+            f'  update-owner: name\n  update-owner-match: equal\n  update-owner-name: ["{host}."]\n'
+            f'zone:\n- domain: {zone}\n  storage: "{folder}"\n  file: zone.db\n  acl: operator\n'
+        )
+        with _running([name_server("knotd"), "-c", str(folder / "knot.conf")], folder, f"[{zone}.] loaded"):
+            yield address, port
+
+
+@contextmanager
+def start_resolver(authority: tuple[str, int], address: str, port: int) -> Iterator[tuple[str, int]]:
+    """A caching resolver, as users have one, that gets everything from `authority`. Yields (address, port)."""
+    with _folder("resolver") as folder:
+        forward = f"forward only; forwarders port {authority[1]} {{ {authority[0]}; }};"
+        (folder / "named.conf").write_text(
+            f"{_bind_options(folder, address, port)} recursion yes; {forward} }};\ncontrols {{ }};\n"
+        )
+        with _running([name_server("named"), "-g", "-c", str(folder / "named.conf")], folder, "all zones loaded"):
+            yield address, port
+
+
+def _bind_options(folder: Path, address: str, port: int) -> str:
+    return (
+        f'options {{ directory "{folder}"; listen-on port {port} {{ {address}; }}; listen-on-v6 {{ none; }};\n'
+        f'  pid-file "{folder}/named.pid"; session-keyfile "{folder}/session.key"; dnssec-validation no;\n '
+    )
+
+
+@contextmanager
+def _folder(name: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=f"bcp-{name}-") as made:
+        yield Path(made)
+
+
+@contextmanager
+def _running(command: Sequence[str], folder: Path, ready: str) -> Iterator[None]:
+    """Run a server until the block ends; it begins when the log says `ready`."""
+    name, path = command[-3], folder / "log"
+    with path.open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         try:
             deadline = time.monotonic() + 20
-            while "all zones loaded" not in (text := (folder / "named.log").read_text()):
+            while ready not in (text := path.read_text()):
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise AssertionError(f"named did not start:\n{text[-2000:]}")
+                    raise AssertionError(f"{name} did not start:\n{text[-2000:]}")
                 time.sleep(0.05)
-            yield address, port
+            yield
         finally:
             process.terminate()
             process.wait()
-            log.close()
 
 
 @contextmanager

@@ -125,7 +125,9 @@ class NameServer:
         except (HostRefused, Unresolved) as error:
             raise RouteError(f"name server: {error}") from None
         except dns.tsig.PeerBadKey:
-            raise RouteError(f"name server {self.server} does not know the TSIG key: check keyName") from None
+            # Knot says so too when it knows the key and its ACL does not let it do this.
+            text = "does not know the TSIG key, or does not let it change this name: check keyName and the server's acl"
+            raise RouteError(f"name server {self.server} {text}") from None
         except (dns.tsig.PeerBadSignature, dns.tsig.BadSignature):
             raise RouteError(f"name server {self.server} has another TSIG secret: check secret and algorithm") from None
         except (dns.tsig.PeerBadTime, dns.tsig.BadTime):
