@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 import pytest
-from bcp_operator.sync.plan import Kind
+from bcp_operator.sync.world import Kind
 
 from tests.systems.crash.stage import Stage, staged
 from tests.systems.crash.sweep import MOMENTS, Expected, explore, one_of_each, sweep

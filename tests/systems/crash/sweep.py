@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from tests.systems.crash.hooks import DIE
 from tests.systems.crash.stage import Stage, kill
-from tests.systems.crash.zygote import DIE
 from tests.systems.proxy import Exchange, Fault, Passing
 from tests.systems.reader import Count, Portrait, count, portrait
 

@@ -1,8 +1,7 @@
 """Starts bcp-sync by fork, so that a run costs no imports, and can end it where no outsider can.
 
 One JSON object per line on standard input, {"arguments": [...], "output": PATH}; on standard output {"group": PID} when the
-run has begun and {"code": exit code or negative signal} when it has ended. An answer that carries the header DIE is the last
-thing a run learns: it is killed, with all its processes, when it has read it, and before its store commits anything more.
+run has begun and {"code": exit code or negative signal} when it has ended. Runs are killed from within as hooks.py says.
 """
 
 from __future__ import annotations
@@ -14,47 +13,15 @@ import sys
 from typing import Any, NoReturn
 
 from bcp_operator.sync.__main__ import main
-from bcp_operator.sync.correlations.sqlite import SqliteStore
-from bcp_operator.systems.transport import Answer, Transport, ssl_context
+from bcp_operator.systems.transport import ssl_context
 
-DIE = "X-Test-Die"
+from tests.systems.crash.hooks import Hooks
 
 
 def die() -> NoReturn:
     """SIGKILL for the whole run."""
     os.killpg(0, signal.SIGKILL)
     raise AssertionError("unreachable")
-
-
-def lay_hooks() -> None:
-    """Around the transport and the stores, not in them."""
-    armed = False
-    request = Transport.request
-
-    async def asked(self: Transport, method: str, url: str, **more: Any) -> Answer:
-        nonlocal armed
-        answer = await request(self, method, url, **more)
-        if DIE in answer.headers:
-            if method == "GET" or answer.status >= 400:
-                die()  # nothing would be committed because of it
-            armed = True
-        return answer
-
-    Transport.request = asked  # type: ignore[method-assign]
-    for store in (SqliteStore,):
-        for name in ("save", "forget"):
-            _guard(store, name, lambda: armed)
-
-
-def _guard(store: Any, name: str, armed: Any) -> None:
-    original = getattr(store, name)
-
-    def commits(self: Any, *arguments: Any) -> Any:
-        if armed():
-            die()
-        return original(self, *arguments)
-
-    setattr(store, name, commits)
 
 
 def _run(command: dict[str, Any]) -> NoReturn:
@@ -82,7 +49,7 @@ def serve() -> None:
     import bcp_operator.sync.run
     import bcp_operator.sync.show  # noqa: F401
 
-    lay_hooks()
+    Hooks(die).lay()
     ssl_context()
     for line in sys.stdin:
         child = os.fork()
