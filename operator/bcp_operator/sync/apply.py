@@ -24,7 +24,7 @@ from .world import Action, Head, Match, Scope
 
 MAX_FAILURES_IN_A_ROW = 20
 AHEAD = 64  # actions
-_SYSTEM_FAILURES = frozenset({"Unauthorized", "Unreachable"})
+_SYSTEM_FAILURES = frozenset({"Unauthorized", "Throttled"})  # and no answer at all; a 500 may be this entity's alone
 _NOT_CREATED = frozenset({"Duplicate", "Refused", "Unauthorized", "Unreachable", "Throttled", "NotFound"})
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ class Applier:
                 return
             self._tally.error(action.type, action.key or action.primary_id, str(error))
             log.warning("entity failed", extra={"type": action.type, "key": action.key, "reason": str(error)})
-            self._failures_in_a_row += error.reason in _SYSTEM_FAILURES
+            self._failures_in_a_row += error.reason in _SYSTEM_FAILURES or not error.answered
             if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
                 raise SecondaryDown(f"{MAX_FAILURES_IN_A_ROW} writes in a row failed, the last with {error}") from None
 

@@ -164,8 +164,8 @@ class ReadOnlyClient:
                 )
             except TransportError as error:
                 if not error.maybe_handled:
-                    return None, CallFailed("Unreachable", str(error)), True
-                return None, CallFailed("OutcomeUnknown", str(error)), call.repeatable
+                    return None, CallFailed("Unreachable", str(error), answered=False), True
+                return None, CallFailed("OutcomeUnknown", str(error), answered=False), call.repeatable
         meaning = classify(self.profile, answer.status, answer.body)
         if meaning is None:
             return answer, None, False
