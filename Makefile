@@ -65,8 +65,12 @@ demo: venv ## a real cluster, the operator, two directories, one switch; narrate
 	$(PY) -m tests.demo
 
 .PHONY: bench-switch
-bench-switch: venv ## 20 switches beside the same patch by hand, in one run; fails when a target is missed
-	$(PY) -m tests.perf.switch_floor --out build/bench-switch.json
+bench-switch: venv ## 20 switches through Ingress beside the same patch by hand, in one run; fails when a target is missed
+	$(PY) -m tests.perf.failover --ways ingress --out build/bench-switch.json
+
+.PHONY: bench-failover
+bench-failover: venv ## 200 switches each through Ingress, HTTPRoute and RFC 2136 beside the floor (20 min); fails when a target is missed
+	$(PY) -m tests.perf.failover --switches 200 --out build/bench-failover.json
 
 .PHONY: crash-sweep
 crash-sweep: venv ## kill a sync at three points of every request, one run per point; fails on anything lost, twice or dangling

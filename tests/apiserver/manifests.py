@@ -50,7 +50,7 @@ def _system(side: str) -> Object:
 
 
 def tenant(name: str) -> Object:
-    """A BCPTenant with every field of its spec, an Ingress route, a DNS route and an HTTPRoute, in this order."""
+    """A BCPTenant with every field of its spec, an Ingress route, a DNS route, an HTTPRoute and a DNSEndpoint, in this order."""
     return {
         "apiVersion": "bcp-operator.io/v1alpha1",
         "kind": "BCPTenant",
@@ -97,6 +97,10 @@ def tenant(name: str) -> Object:
                             "parentRefs": [{"name": "edge", "namespace": "infra", "sectionName": "https"}],
                             "statusCode": 302,
                         },
+                    },
+                    {
+                        "name": "edns",
+                        "dnsEndpoint": {"name": "acme-login", "servers": ["10.0.0.53:53"], "ttlSeconds": 30},
                     },
                 ],
             },

@@ -10,6 +10,7 @@ from tests.apiserver.cases import LATER, Case, rule
 from tests.apiserver.manifests import DROP, tenant
 
 DNS = "spec.login.routes[1].rfc2136"
+EXTERNAL = "spec.login.routes[3].dnsEndpoint"
 GATEWAY = "spec.login.routes[2].httpRoute"
 ROUTES = tenant("example")["spec"]["login"]["routes"]
 HTTPS = "use https, or set insecure: true beside it (the host must then also be on the chart's insecureHosts)"
@@ -73,17 +74,17 @@ def _across_systems() -> Iterator[Case]:
     )
     yield rule(
         "spec.secondary.loginURL",
-        "DNS can only tell hosts apart: with an rfc2136 route the two loginURLs need different hosts",
+        "DNS can only tell hosts apart: with an rfc2136 or dnsEndpoint route the two loginURLs need different hosts",
         {"spec.secondary.loginURL": "https://Primary.example/other"},
     )
     yield rule(
         "spec.login.routes",
-        "a CNAME can't lead to an IP address: with an rfc2136 route both loginURLs need host names",
+        "a CNAME can't lead to an IP address: with an rfc2136 or dnsEndpoint route both loginURLs need host names",
         {"spec.secondary.loginURL": "https://192.0.2.7/login"},
     )
     yield rule(
         "spec.login.routes",
-        "DNS can't change scheme or port: with an rfc2136 route both loginURLs need https and the port of login.url",
+        "DNS can't change scheme or port: with an rfc2136 or dnsEndpoint route both loginURLs need https and the port of login.url",
         {"spec.secondary.loginURL": "https://secondary.example:8443/login"},
     )
     yield rule(
@@ -171,6 +172,11 @@ def _routes() -> Iterator[Case]:
     )
     yield rule(
         routes,
+        "two routes name the same DNSEndpoint: keep one of them",
+        {routes: [ROUTES[3], {"name": "again", "dnsEndpoint": ROUTES[3]["dnsEndpoint"]}]},
+    )
+    yield rule(
+        routes,
         "two routes write the same record (same server and zone): keep one of them",
         {routes: [ROUTES[1], {"name": "again", "rfc2136": ROUTES[1]["rfc2136"]}]},
     )
@@ -183,7 +189,7 @@ def _routes() -> Iterator[Case]:
     yield from cases.required(f"{routes}[]", "name")
     yield rule(
         f"{routes}[]",
-        "set exactly one driver in each route: ingress, httpRoute or rfc2136",
+        "set exactly one driver in each route: ingress, httpRoute, dnsEndpoint or rfc2136",
         {f"{routes}[0].ingress": DROP},
     )
     yield from cases.name(f"{routes}[].name")
@@ -204,6 +210,7 @@ def _routes() -> Iterator[Case]:
         yield from cases.name(f"{ingress}.{field}")
     yield from _dns(f"{routes}[].rfc2136")
     yield from _gateway(f"{routes}[].httpRoute")
+    yield from _external_dns(f"{routes}[].dnsEndpoint")
 
 
 def _labels_and_annotations(path: str) -> Iterator[Case]:
@@ -243,6 +250,18 @@ def _dns(path: str) -> Iterator[Case]:
     yield cases.max_length(f"{path}.zone", 253, ".".join(["a" * 63] * 3) + "." + "a" * 62, f"{DNS}.zone")
     yield from cases.reference(f"{path}.tsigSecretRef", f"{DNS}.tsigSecretRef")
     yield from cases.bounds(f"{path}.ttlSeconds", 1, 86400, f"{DNS}.ttlSeconds")
+
+
+def _external_dns(path: str) -> Iterator[Case]:
+    yield from cases.required(path, "name", "servers", at=EXTERNAL)
+    yield from cases.name(f"{path}.name", f"{EXTERNAL}.name")
+    servers, server = f"{EXTERNAL}.servers", f"{EXTERNAL}.servers[0]"
+    too_many, twice = [f"10.0.0.{i}" for i in range(5)], ["10.0.0.1", "10.0.0.1"]
+    yield replace(cases.min_items(f"{path}.servers"), edits={servers: []}, at=servers)
+    yield replace(cases.max_items(f"{path}.servers", too_many), edits={servers: too_many}, at=servers)
+    yield replace(cases.unique(f"{path}.servers", twice), edits={servers: twice}, at=f"{servers}[1]")
+    yield from host_port(f"{path}.servers[]", server)
+    yield from cases.bounds(f"{path}.ttlSeconds", 1, 86400, f"{EXTERNAL}.ttlSeconds")
 
 
 def _gateway(path: str) -> Iterator[Case]:

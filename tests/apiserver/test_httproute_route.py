@@ -57,9 +57,11 @@ async def test_the_kind_is_discovered(ours: Kube) -> None:
     assert HTTPROUTE in await ours.discover([HTTPROUTE])
 
 
-def commands(namespace: str, side: str) -> list[str]:
-    """What status.runbook holds to leave `side`, as far as it is about routes."""
-    route = {"name": "gw", "httpRoute": {"name": "acme-login", "parentRefs": [{"name": "nobody"}]}}
+GATEWAY_ROUTE = {"name": "gw", "httpRoute": {"name": "acme-login", "parentRefs": [{"name": "nobody"}]}}
+
+
+def commands(namespace: str, side: str, route: dict[str, Any] = GATEWAY_ROUTE) -> list[str]:
+    """What status.runbook holds to leave `side`, as far as it is about the route."""
     system = {"profile": "scim", "endpoint": "https://api.example", "credentialsSecretRef": {"name": "x"}}
     spec = BCPTenantSpec.model_validate(
         {
@@ -68,7 +70,7 @@ def commands(namespace: str, side: str) -> list[str]:
             "login": {"url": "https://login.acme.test/", "routes": [Route.model_validate(route)]},
         }
     )
-    seen = SimpleNamespace(namespace=namespace, name="acme", spec=spec)
+    seen = SimpleNamespace(namespace=namespace, name="acme", spec=spec, routes=())
     return [runbook.steps(cast(Observed, seen), cast(Any, side))[-1].command]
 
 

@@ -105,7 +105,8 @@ def run(people: People, folder: Path, side: str) -> str:
         stub.chmod(0o755)
     kubeconfig = people.cluster.client_kubeconfig("run", ())
     path = f"{stubs}:{people.cluster.environment()['PATH']}"
-    seen = SimpleNamespace(namespace=people.namespace, name="acme", spec=BCPTenantSpec.model_validate(MANIFEST["spec"]))
+    spec = BCPTenantSpec.model_validate(MANIFEST["spec"])
+    seen = SimpleNamespace(namespace=people.namespace, name="acme", spec=spec, routes=())
     for step in runbook.steps(cast(Observed, seen), cast(Any, side)):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", step.command],

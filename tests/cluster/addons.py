@@ -73,13 +73,26 @@ def gateway_crds() -> list[Object]:
     Raises:
         ClusterError: the module can't be had.
     """
-    argv = ["go", "mod", "download", "-json", "sigs.k8s.io/gateway-api"]
-    done = subprocess.run(argv, cwd=GO_FOLDER / "gatewayapi", capture_output=True, text=True, check=False)
+    return _module_crds("gatewayapi", "sigs.k8s.io/gateway-api")
+
+
+def external_dns_crds() -> list[Object]:
+    """Return external-dns' CRDs, out of its Go module (version: go/externaldns/go.mod).
+
+    Raises:
+        ClusterError: the module can't be had.
+    """
+    return _module_crds("externaldns", "sigs.k8s.io/external-dns")
+
+
+def _module_crds(folder: str, name: str) -> list[Object]:
+    argv = ["go", "mod", "download", "-json", name]
+    done = subprocess.run(argv, cwd=GO_FOLDER / folder, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise ClusterError(f"the Gateway API module can't be had: {done.stderr.strip() or done.stdout.strip()}")
+        raise ClusterError(f"the module {name} can't be had: {done.stderr.strip() or done.stdout.strip()}")
     module: dict[str, Any] = json.loads(done.stdout)
-    folder = Path(module["Dir"]) / "config" / "crd" / "standard"
-    documents = [document for file in sorted(folder.glob("*.yaml")) for document in _documents(file)]
+    files = sorted((Path(module["Dir"]) / "config" / "crd" / "standard").glob("*.yaml"))
+    documents = [document for file in files for document in _documents(file)]
     return [document for document in documents if document["kind"] == "CustomResourceDefinition"]
 
 

@@ -40,10 +40,15 @@ class NameServer:
 
 @dataclass
 class Watch:
-    """What somebody saw who kept asking the name server."""
+    """What somebody saw who kept asking the name server: each run of equal answers once, with its first monotonic second."""
 
-    targets: list[str] = field(default_factory=list)
+    seen: list[tuple[float, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+
+    @property
+    def targets(self) -> list[str]:
+        """Where the name led, in order."""
+        return [target for _, target in self.seen]
 
 
 def _zone(zone: str, host: str, target: str, address: str) -> str:
@@ -135,7 +140,7 @@ def _running(command: Sequence[str], folder: Path, ready: str) -> Iterator[None]
 
 @contextmanager
 def watching(server: NameServer, host: str, every_seconds: float = 0.02) -> Iterator[Watch]:
-    """Keep asking for a host until the block ends; each run of equal answers is kept once."""
+    """Keep asking for a host until the block ends."""
     watch, stop = Watch(), threading.Event()
 
     def keep_asking() -> None:
@@ -145,8 +150,8 @@ def watching(server: NameServer, host: str, every_seconds: float = 0.02) -> Iter
             except (OSError, EOFError, dns.exception.DNSException) as problem:
                 watch.errors.append(f"{type(problem).__name__}: {problem}")
                 continue
-            if not watch.targets or watch.targets[-1] != seen:
-                watch.targets.append(seen)
+            if not watch.seen or watch.seen[-1][1] != seen:
+                watch.seen.append((time.monotonic(), seen))
 
     thread = threading.Thread(target=keep_asking, daemon=True)
     thread.start()

@@ -138,6 +138,7 @@ async def test_addresses_are_never_replaced(authority: NameServer) -> None:
     seen = await route.observe()
     assert seen.conflict is not None
     assert "addresses" in seen.conflict
+    assert seen.overridable == ()
     with pytest.raises(RouteError, match="addresses"):
         await route.apply(context().target("Secondary"), seen, override=True)
 
@@ -146,7 +147,7 @@ async def test_foreign_target_is_refused_and_can_be_overridden(authority: NameSe
     update_by_hand(authority, (30, "CNAME", f"{THIRD}."))
     route = await driver(authority)
     seen = await route.observe()
-    assert (seen.shows, seen.ours) == ("Unknown", False)
+    assert (seen.shows, seen.ours, seen.overridable) == ("Unknown", False, ("Primary", "Secondary"))
     with pytest.raises(RouteError, match=THIRD):
         await route.apply(context().target("Secondary"), seen)
     await route.restore(seen)

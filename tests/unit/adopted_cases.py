@@ -116,6 +116,7 @@ async def case_adopted_foreign_value_names_its_owner(ours: Kube, git: Kube, hand
     assert (seen.shows, seen.ours) == ("Unknown", False)
     assert seen.conflict is not None
     assert "is set by pipeline" in seen.conflict
+    assert seen.overridable == ("Secondary",)
     with pytest.raises(RouteError, match="pipeline"):
         await route.apply(where.target("Secondary"), seen)
     await route.restore(seen)

@@ -17,6 +17,7 @@ from typing import Any
 from bcp_operator.api.common import FIELD_MANAGER
 from bcp_operator.kube.client import (
     CRONJOB,
+    DNSENDPOINT,
     HTTPROUTE,
     INGRESS,
     JOB,
@@ -35,8 +36,8 @@ Path = tuple[str, ...]
 Key = tuple[Kind, str, str]
 Manager = tuple[str, str, str]  # name, operation, subresource
 
-WITH_STATUS = frozenset({TENANT, POLICY, CRONJOB, JOB, POD, PVC, INGRESS, HTTPROUTE})
-WITH_GENERATION = frozenset({TENANT, POLICY, CRONJOB, JOB, INGRESS, HTTPROUTE})
+WITH_STATUS = frozenset({TENANT, POLICY, CRONJOB, JOB, POD, PVC, INGRESS, HTTPROUTE, DNSENDPOINT})
+WITH_GENERATION = frozenset({TENANT, POLICY, CRONJOB, JOB, INGRESS, HTTPROUTE, DNSENDPOINT})
 SERVER_FIELDS = ("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "managedFields")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 

@@ -14,7 +14,7 @@ from bcp_operator.continuity.gateway import redirect_rules
 from bcp_operator.kube.client import HTTPROUTE, Kube, Object
 from bcp_operator.routes.base import Context, Driver, RouteChanged, RouteError
 from bcp_operator.routes.drivers import build
-from bcp_operator.routes.redirect import ANNOTATION_SHOWS
+from bcp_operator.routes.objects import ANNOTATION_SHOWS
 from bcp_operator.systems.hosts import HostPolicy
 
 from tests.unit.routes_world import HOSTS, OTHER, PRIMARY, SECONDARY, context

@@ -93,6 +93,7 @@ async def case_managed_never_takes_over(ours: Kube, git: Kube, hand: Kube, names
     assert not seen.ours
     assert seen.conflict is not None
     assert "is not the operator's" in seen.conflict
+    assert seen.overridable == ()
     for override in (False, True):
         with pytest.raises(RouteError, match="Adopted"):
             await route.apply(where.target("Secondary"), seen, override=override)

@@ -22,6 +22,7 @@ from bcp_operator.controllers.tenants import TenantReconciler
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, INGRESS, JOB, LEASE, POD, PVC, TENANT, Kind, Kube, Object
 from bcp_operator.kube.events import Events
 from bcp_operator.kube.jobs import Image
+from bcp_operator.kube.leader import micro_time
 from bcp_operator.observe.probes import Health
 from bcp_operator.routes.base import Context, Driver, Observation, Target, Verification
 from bcp_operator.routes.drivers import build
@@ -224,6 +225,7 @@ def operator(monkeypatch: pytest.MonkeyPatch) -> Operator:
     for module in (observe, act):
         monkeypatch.setattr(module, "now", lambda: made.clock)
     monkeypatch.setattr("bcp_operator.controllers.tenants.now", lambda: made.clock)
+    monkeypatch.setattr("bcp_operator.kube.lease.micro_time", lambda: micro_time(made.clock.wall))
     return made
 
 

@@ -18,6 +18,7 @@ from bcp_operator.continuity.observed import (
     Observed,
     Probe,
     Requester,
+    RouteAnswer,
     RouteView,
     RunView,
     Verified,
@@ -135,7 +136,7 @@ class World:
                 previous = lease.previous_holder if lease.fenced else lease.holder
                 self._lease(replace(lease, holder=holder, previous_holder=previous))
             case actions.ReleaseWriter():
-                self._lease(replace(lease, holder="", previous_holder=None))
+                self._lease(replace(lease, holder="", previous_holder=None, held_since=self.clock.wall))
             case actions.MarkEnabled(at):
                 self._lease(replace(lease, enabled_at=at))
 
@@ -155,15 +156,18 @@ class World:
     def _on_routes(self, action: Action) -> None:
         seen = self.seen
         match action:
-            case actions.ApplyRoutes(target, chosen):
+            case actions.ApplyRoutes(target, chosen, override):
                 routes = tuple(
-                    replace(route, shows=target, exists=True, current=True) if route.name in chosen else route
+                    replace(route, shows=target, exists=True, current=True, conflict=None)
+                    if route.name in chosen and (not route.conflict or (override and target in route.overridable))
+                    else route
                     for route in seen.routes
                 )
                 self.seen = replace(seen, routes=routes, memory=replace(seen.memory, verified=None))
             case actions.VerifyLogin(target, chosen, operation_id):
-                ok = all(route.shows == target for route in seen.routes if route.name in chosen)
-                answer = Verified(target, operation_id, ok, "asked", self.clock)
+                asked = {r.name: RouteAnswer(r.shows == target, "asked") for r in seen.routes if r.name in chosen}
+                ok = all(answer.ok for answer in asked.values())
+                answer = Verified(target, operation_id, ok, "asked", self.clock, asked)
                 self.seen = replace(seen, memory=replace(seen.memory, verified=answer))
             case actions.RestoreRoutes():
                 tried = replace(seen.memory, restore_attempts=seen.memory.restore_attempts + 1)

@@ -84,17 +84,24 @@ def test_nobody_is_bound_to_the_roles_for_people() -> None:
     ]
 
 
-def test_the_gateway_api_can_be_left_alone() -> None:
+@pytest.mark.parametrize(
+    ("value", "variable", "group"),
+    [
+        ("gatewayAPI", "GATEWAY_API", "gateway.networking.k8s.io"),
+        ("externalDNS", "EXTERNAL_DNS", "externaldns.k8s.io"),
+    ],
+)
+def test_what_not_every_cluster_has_can_be_left_alone(value: str, variable: str, group: str) -> None:
     def groups(values: dict[str, Any]) -> set[str]:
         roles = [
             d for d in render(values) if d["kind"] in {"Role", "ClusterRole"} and d["metadata"]["name"] != "bcp-runbook"
         ]
         return {group for role in roles for rule in role["rules"] for group in rule["apiGroups"]}
 
-    assert "gateway.networking.k8s.io" in groups({})
-    assert env(render())["GATEWAY_API"] == "true"
-    assert "gateway.networking.k8s.io" not in groups({"gatewayAPI": False})
-    assert env(render({"gatewayAPI": False}))["GATEWAY_API"] == "false"
+    assert group in groups({})
+    assert env(render())[variable] == "true"
+    assert group not in groups({value: False})
+    assert env(render({value: False}))[variable] == "false"
 
 
 def test_what_the_operator_is_told_of_ingresses() -> None:

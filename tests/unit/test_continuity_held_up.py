@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from bcp_operator.continuity.actions import VerifyLogin
-from bcp_operator.continuity.observed import Verified
+from bcp_operator.continuity import assess
+from bcp_operator.continuity.actions import ApplyRoutes, VerifyLogin
+from bcp_operator.continuity.observed import Memory, RouteAnswer, Verified
 
 from tests.unit import simulated_tenant as sim
 
@@ -22,6 +23,34 @@ def test_a_login_url_that_keeps_its_old_answer_shows_as_step_verify() -> None:
     assert plan.status.operation is not None
     assert plan.status.operation.step == "Verify"
     assert [type(action) for action in world.step().actions] == [VerifyLogin]
+
+
+def test_every_route_is_told_for_itself_while_they_disagree() -> None:
+    world = sim.settled()
+    world.tick(3600)
+    world.request(**sim.failover("Secondary", world.clock.wall))
+    while not any(isinstance(action, ApplyRoutes) for action in world.step().actions):
+        pass
+    running = world.seen.status.operation
+    assert running is not None
+    first, second = world.seen.routes
+    answer = Verified("Secondary", running.id, False, "a", world.clock, {"a": RouteAnswer(False, "HTTP 503")})
+    memory = replace(world.seen.memory, verified=answer, route_errors={"b": "name server is down"})
+    routes = (replace(first, shows="Secondary"), replace(second, shows="Primary"))
+    seen = replace(world.seen, routes=routes, memory=memory)
+    told = assess.status(seen, seen.status, world.clock)
+    assert told.active_system == "Mixed"
+    assert [(r.name, r.written, r.verified, r.message) for r in told.routes] == [
+        ("a", True, False, "users don't get it yet: HTTP 503"),
+        ("b", False, None, "name server is down"),
+    ]
+    world.settle()
+    assert [(r.written, r.verified) for r in world.seen.status.routes] == [(True, True)] * 2
+    assert world.seen.status.active_system == "Secondary"
+    world.seen = replace(world.seen, memory=Memory())
+    before = world.seen.status
+    world.settle()
+    assert world.seen.status == before, "a new process asks nobody again"
 
 
 def test_drift_of_an_adopted_route_is_told_until_it_is_put_right() -> None:

@@ -180,3 +180,70 @@ async def test_no_run_at_once_after_a_failback(monkeypatch: pytest.MonkeyPatch) 
     assert made.get(CRONJOB, names.sync_cronjob(NAME)) is not None
     runs = {key[2] for key in made.kube.world.objects if key[0] == JOB}
     assert len(runs) <= 1  # the one of enabling
+
+
+async def enable(made: Operator) -> None:
+    """Somebody sets spec.sync.enabled."""
+    tenant = made.tenant
+    tenant["spec"]["sync"]["enabled"] = True
+    await made.kube.as_manager("kubectl").replace(TENANT, tenant)
+    await made.settle()
+
+
+async def test_a_sync_enabled_while_failed_over_runs_once_after_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await harness.started(monkeypatch, sync={"enabled": False})
+    made.tick(3600)
+    await fail_over(made)
+    await made.settle()
+    made.tick(60)
+    await enable(made)
+    enabled_at = datetime.fromisoformat(made.status["sync"]["enabledAt"])
+    first = names.first_job(NAME, enabled_at)
+    assert made.get(JOB, first) is None
+    made.tick(5 * 3600)
+    await fail_back(made)
+    await made.settle()
+    assert made.get(JOB, first) is not None
+    schedule = (made.get(CRONJOB, names.sync_cronjob(NAME)) or {})["spec"]["schedule"]
+    assert schedule == f"{enabled_at.minute} {enabled_at.hour} * * *", "daily at the minute of enabling all the same"
+    made.kube.world.objects.pop((JOB, NAMESPACE, first))
+    made.tick(3600)
+    await fail_over(made)
+    await made.settle()
+    made.tick(3600)
+    await fail_back(made)
+    await made.settle()
+    assert [key for key in made.kube.world.objects if key[0] == JOB] == [], "once, not after every failback"
+
+
+async def test_no_run_is_made_from_a_cronjob_that_is_going(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With it would go what it owns: the new one is waited for."""
+    made = await harness.started(monkeypatch, sync={"enabled": False})
+    await enable(made)
+    old = made.kube.world.objects[CRONJOB, NAMESPACE, names.sync_cronjob(NAME)]
+    old["metadata"] |= {"finalizers": ["orphan"], "resourceVersion": made.kube._version()}
+    made.tick(3600)
+    await fail_over(made)
+    await made.settle()
+    for key in [key for key in made.kube.world.objects if key[0] == JOB]:
+        made.kube.world.objects.pop(key)
+    tenant = made.tenant
+    tenant["spec"]["sync"]["enabled"] = False
+    await made.kube.as_manager("kubectl").replace(TENANT, tenant)
+    await made.settle()
+    made.tick(60)
+    await enable(made)
+    made.tick(3600)
+    await fail_back(made)
+    await made.settle()
+    still = made.get(CRONJOB, names.sync_cronjob(NAME))
+    assert still is not None
+    assert "deletionTimestamp" in still["metadata"]
+    assert [key for key in made.kube.world.objects if key[0] == JOB] == []
+    made.kube.world.objects.pop((CRONJOB, NAMESPACE, names.sync_cronjob(NAME)))
+    await made.settle()
+    job = made.get(JOB, names.first_job(NAME, datetime.fromisoformat(made.status["sync"]["enabledAt"])))
+    fresh = made.get(CRONJOB, names.sync_cronjob(NAME))
+    assert job is not None
+    assert fresh is not None
+    assert job["metadata"]["ownerReferences"][0]["uid"] == fresh["metadata"]["uid"] != still["metadata"]["uid"]

@@ -38,6 +38,7 @@ async def test_a_switch_without_any_route_that_is_ours_is_not_completed(monkeypa
     ours = ingress["metadata"].pop("labels")
     made.tick(3600)
     stamp = made.clock.wall.isoformat().replace("+00:00", "Z")
+    monkeypatch.setattr("bcp_operator.controllers.act.PATIENCE_SECONDS", 0.0)
     await made.request(activeSystem="Secondary", requestedAt=stamp, override=["RouteOwned"], reason="INC-1")
     for _ in range(20):
         made.watch()

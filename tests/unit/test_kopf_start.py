@@ -9,7 +9,7 @@ import kopf
 import pytest
 from bcp_operator.controllers import main
 from bcp_operator.controllers.config import Config, parse
-from bcp_operator.kube.client import HTTPROUTE, Kind
+from bcp_operator.kube.client import DNSENDPOINT, HTTPROUTE, Kind
 from bcp_operator.kube.errors import KubeError, Unavailable
 
 from tests.unit.fake_kube import FakeKube
@@ -63,9 +63,10 @@ async def test_only_kinds_that_are_served_and_allowed_are_watched(monkeypatch: p
     monkeypatch.setattr(kopf, "operator", operator)
     without = FakeKube()
     without.world.absent.add(HTTPROUTE)
-    assert await watch(config(), FakeKube()) == {HTTPROUTE}
-    assert await watch(config(), without) == set()
-    assert await watch(config(GATEWAY_API="false"), FakeKube()) == set()
+    assert await watch(config(), FakeKube()) == {HTTPROUTE, DNSENDPOINT}
+    assert await watch(config(), without) == {DNSENDPOINT}
+    assert await watch(config(GATEWAY_API="false"), FakeKube()) == {DNSENDPOINT}
+    assert await watch(config(EXTERNAL_DNS="false"), without) == set()
 
 
 async def test_a_new_kind_ends_the_process_and_an_outage_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +83,7 @@ async def test_a_new_kind_ends_the_process_and_an_outage_does_not(monkeypatch: p
     monkeypatch.setattr(main, "DISCOVERY_SECONDS", 0)
     watched = asyncio.get_running_loop().create_future()
     watched.set_result(frozenset())
-    with pytest.raises(KubeError, match="serves httproutes now: starting anew"):
+    with pytest.raises(KubeError, match="serves dnsendpoints, httproutes now: starting anew"):
         await asyncio.wait_for(main._discover(config(), Changing(), watched), 10)
     assert looks == 4
 
@@ -97,7 +98,7 @@ async def test_a_kind_that_is_watched_ends_nothing(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(main, "DISCOVERY_SECONDS", 0)
     watched = asyncio.get_running_loop().create_future()
-    watched.set_result(frozenset({HTTPROUTE}))
+    watched.set_result(frozenset({HTTPROUTE, DNSENDPOINT}))
     task = asyncio.create_task(main._discover(config(), Steady(), watched))
     for _ in range(3):
         await looks.acquire()

@@ -101,6 +101,20 @@ class Rfc2136Route(Model):
     ttl_seconds: int = Field(30, ge=1, le=86400, description="TTL of the record, in seconds.")
 
 
+class DNSEndpointRoute(Model):
+    """Redirect by a CNAME record that external-dns writes, from a DNSEndpoint that is the operator's own."""
+
+    name: Name = Field(description="Name of the DNSEndpoint, in this namespace.")
+    servers: list[HostPort] = Field(
+        min_length=1,
+        max_length=4,
+        description="Authoritative name servers of the login host, host or host:port: a switch is done when all of them "
+        "answer with the active system, whatever the object says.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )
+    ttl_seconds: int = Field(30, ge=1, le=86400, description="TTL of the record, in seconds.")
+
+
 class ParentRef(Model):
     """A Gateway that serves the login host, or one listener of it."""
 
@@ -136,15 +150,17 @@ class Route(Model):
 
     cel_rules: ClassVar[tuple[Rule, ...]] = (
         Rule(
-            "[has(self.ingress), has(self.httpRoute), has(self.rfc2136)].filter(driver, driver).size() == 1",
-            "set exactly one driver in each route: ingress, httpRoute or rfc2136",
+            "[has(self.ingress), has(self.httpRoute), has(self.dnsEndpoint), has(self.rfc2136)].filter(driver, driver).size() "
+            "== 1",
+            "set exactly one driver in each route: ingress, httpRoute, dnsEndpoint or rfc2136",
         ),
     )
 
     name: Name = Field(description="Name of this route within the tenant.")
     ingress: IngressRoute | None = Field(None, description="Redirect by Ingress.")
     http_route: HTTPRouteRoute | None = Field(None, description="Redirect by HTTPRoute (Gateway API).")
-    rfc2136: Rfc2136Route | None = Field(None, description="Redirect by DNS.")
+    dns_endpoint: DNSEndpointRoute | None = Field(None, description="Redirect by DNS, written by external-dns.")
+    rfc2136: Rfc2136Route | None = Field(None, description="Redirect by DNS, written by DNS UPDATE.")
 
 
 class LoginSpec(Model):
@@ -161,6 +177,12 @@ class LoginSpec(Model):
             "self.routes.all(a, !has(a.httpRoute) || "
             "self.routes.exists_one(b, has(b.httpRoute) && b.httpRoute.name == a.httpRoute.name))",
             "two routes name the same HTTPRoute: keep one of them",
+            ".routes",
+        ),
+        Rule(
+            "self.routes.all(a, !has(a.dnsEndpoint) || "
+            "self.routes.exists_one(b, has(b.dnsEndpoint) && b.dnsEndpoint.name == a.dnsEndpoint.name))",
+            "two routes name the same DNSEndpoint: keep one of them",
             ".routes",
         ),
         Rule(

@@ -266,7 +266,7 @@ class SafetySpec(Model):
     rules: SafetyRules = Field(default_factory=SafetyRules, description="Severity of each preflight rule.")
 
 
-_BY_DNS = "self.login.routes.exists(r, has(r.rfc2136))"
+_BY_DNS = "self.login.routes.exists(r, has(r.rfc2136) || has(r.dnsEndpoint))"
 _HOST_1, _HOST_2 = host_of("self.primary.loginURL"), host_of("self.secondary.loginURL")
 _OLD_SYSTEM = "oldSelf.?failover.?activeSystem.orValue('Primary')"
 _NEW_SYSTEM = "self.?failover.?activeSystem.orValue('Primary')"
@@ -305,18 +305,18 @@ class BCPTenantSpec(Model):
         ),
         Rule(
             f"!{_BY_DNS} || self.primary.loginURL == self.secondary.loginURL || {_HOST_1} != {_HOST_2}",
-            "DNS can only tell hosts apart: with an rfc2136 route the two loginURLs need different hosts",
+            "DNS can only tell hosts apart: with an rfc2136 or dnsEndpoint route the two loginURLs need different hosts",
             ".secondary.loginURL",
         ),
         Rule(
             f"!{_BY_DNS} || !({has_ip_host('self.primary.loginURL')} || {has_ip_host('self.secondary.loginURL')})",
-            "a CNAME can't lead to an IP address: with an rfc2136 route both loginURLs need host names",
+            "a CNAME can't lead to an IP address: with an rfc2136 or dnsEndpoint route both loginURLs need host names",
             ".login.routes",
         ),
         Rule(
             f"!{_BY_DNS} || [self.primary.loginURL, self.secondary.loginURL].all(u, "
             f"u.startsWith('https://') && {port_of('u')} == {port_of('self.login.url')})",
-            "DNS can't change scheme or port: with an rfc2136 route both loginURLs need https and the port of login.url",
+            "DNS can't change scheme or port: with an rfc2136 or dnsEndpoint route both loginURLs need https and the port of login.url",
             ".login.routes",
         ),
         Rule(

@@ -97,7 +97,11 @@ class RouteStatus(Model):
     name: str = Field(max_length=253, description="Name of the route.")
     desired: System = Field(description="Where it should send users.")
     written: bool = Field(description="The desired content is in place.")
-    observed: ActiveSystem = Field(description="Where it sends users.")
+    verified: bool | None = Field(
+        None,
+        description="Seen from outside: users get the desired system by it. Absent: not asked yet, or not written.",
+    )
+    observed: ActiveSystem = Field(description="Where it sends users, as written.")
     path_preserved: bool = Field(False, description="Path and query of the request survive the redirect.")
     message: str = Field("", max_length=512, description="Why it is not as desired.")
 

@@ -113,7 +113,8 @@ class Assessment:
         detail = self.seen.memory.verified.detail if self.seen.memory.verified else ""
         errors = "; ".join(f"route {name}: {text}" for name, text in sorted(self.seen.memory.route_errors.items()))
         foreign = "; ".join(f"route {route.name}: {route.conflict}" for route in self.seen.routes if route.conflict)
-        text = f"{running.type} is past its deadline in step {running.step} and goes on: {errors or detail or foreign}"
+        told = "; ".join(filter(None, (errors, foreign, detail)))
+        text = f"{running.type} is past its deadline in step {running.step} and goes on: {told}"
         return Problem("DeadlineExceeded", text)
 
     def _refusal(self) -> Problem | None:

@@ -29,7 +29,8 @@ def judge(seen: Observed, now: Now) -> BCPTenantStatus | None:
     running = seen.status.operation
     aim = operation.target(running) if running else seen.status.settled_system
     if request.desired == aim and (running or not _unsettled_wish(seen, request)):
-        return seen.status.model_copy(update={"request_hash": request.hash})
+        operation_now = _absorb(running, request) if running else None
+        return seen.status.model_copy(update={"request_hash": request.hash, "operation": operation_now})
     return _decide(seen, request, now)
 
 
@@ -42,6 +43,19 @@ def refuse(seen: Observed, why: str, now: Now) -> BCPTenantStatus:
     if request.desired == (seen.status.settled_system or "Primary"):
         return noted
     return history.remember(noted, history.finish(_operation(seen, request, now), "Refused", now.wall, why))
+
+
+def _absorb(running: Operation, request: Request) -> Operation:
+    """The same side is asked for again during a switch: what may be passed over is added to it, and used up by it."""
+    if request.override <= {*running.override}:
+        return running
+    return running.model_copy(
+        update={
+            "override": sorted({*running.override, *request.override}),
+            "reason": request.reason,
+            "requested_at": request.requested_at,
+        }
+    )
 
 
 def _first(seen: Observed, request: Request, now: Now) -> BCPTenantStatus | None:
@@ -67,9 +81,15 @@ def _held(status: BCPTenantStatus, now: Now) -> BCPTenantStatus:
 
 
 def _unsettled_wish(seen: Observed, request: Request) -> bool:
-    """The same side is asked for once more, and now it needs a switch: after drift, or to lift a left-over fence."""
+    """The same side is asked for once more, and now it needs a switch.
+
+    After drift, to lift a left-over fence, or to take a route along after all that was left to somebody else.
+    """
     if not request.newer:
         return False
+    left_out = [route for route in seen.routes if route.conflict and not operation.written(route, request.desired)]
+    if "RouteOwned" in request.override and any(request.desired in route.overridable for route in left_out):
+        return True
     moved = any(route.shows not in (request.desired, "Unknown") for route in seen.routes)
     fenced = seen.lease is not None and seen.lease.fenced
     return moved or (fenced and request.desired == "Primary" and request.discard)

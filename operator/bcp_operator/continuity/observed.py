@@ -50,6 +50,8 @@ class WriterView:
     holder: str = ""
     previous_holder: str | None = None
     enabled_at: datetime | None = None
+    held_since: datetime | None = None
+    """When it last changed hands; of a free one: when the fence was taken off, or a run ended."""
 
     @property
     def fenced(self) -> bool:
@@ -59,7 +61,10 @@ class WriterView:
 
 @dataclass(frozen=True)
 class RouteView:
-    """One route as its driver saw it; `error` means that it could not be read, `conflict` that it isn't ours to change."""
+    """One route as its driver saw it; `error` means that it could not be read, `conflict` that it isn't ours to change.
+
+    `overridable`: the sides to which it can be brought all the same by overriding RouteOwned.
+    """
 
     name: str
     shows: ActiveSystem
@@ -67,6 +72,7 @@ class RouteView:
     managed: bool = True
     current: bool = True
     conflict: str | None = None
+    overridable: tuple[System, ...] = ()
     error: str | None = None
     unserved: bool = False
     drift: str | None = None
@@ -93,10 +99,12 @@ class RunView:
 class SyncView:
     """What exists of the sync. `stale` names the objects that differ from what the tenant and its policy ask for.
 
-    `cronjob`: there is one that may start runs; not one that is being deleted.
+    `cronjob`: there is one that may start runs; `cronjob_ending`: there is one that is being deleted, which may take
+    its time, and whose Jobs would go with it.
     """
 
     cronjob: bool = False
+    cronjob_ending: bool = False
     stale: tuple[str, ...] = ()
     runs: tuple[RunView, ...] = ()
     terminated_writers: frozenset[str] = frozenset()
@@ -111,14 +119,23 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class RouteAnswer:
+    """What was seen from outside of one route."""
+
+    ok: bool
+    detail: str
+
+
+@dataclass(frozen=True)
 class Verified:
-    """The last answer from outside: per route whether it sends users to `target`."""
+    """The last answer from outside: whether all routes that were asked send users to `target`, and each for itself."""
 
     target: System
     operation_id: str
     ok: bool
     detail: str
     at: Now
+    routes: Mapping[str, RouteAnswer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

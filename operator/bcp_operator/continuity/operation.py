@@ -52,7 +52,7 @@ def verified(seen: Observed, operation: Operation) -> bool:
     known = seen.memory.verified
     if known is None or known.operation_id != operation.id or not known.ok:
         return False
-    return all(_written(route, target(operation)) for route in _ours(seen, operation))
+    return all(written(route, target(operation)) for route in _ours(seen, operation))
 
 
 def held_up(seen: Observed, operation: Operation) -> bool:
@@ -66,7 +66,7 @@ def complete(seen: Observed, operation: Operation, now: Now) -> BCPTenantStatus:
     side = target(operation)
     known = seen.memory.verified
     at = known.at if known is not None and known.operation_id == operation.id else now
-    foreign = [route.name for route in seen.routes if route.conflict]
+    foreign = [route.name for route in seen.routes if route.conflict and not written(route, side)]
     message = f"the login URL sends users to the {side.lower()}"
     if foreign:
         message = f"{message}, except route {', '.join(foreign)}: a foreign redirect is on it"
@@ -91,9 +91,10 @@ def _finish(seen: Observed, operation: Operation) -> Progress:
 
 def _route(seen: Observed, operation: Operation, now: Now) -> Progress:
     side, ours = target(operation), _ours(seen, operation)
-    missing = tuple(route.name for route in ours if not route.error and not _written(route, side))
+    missing = tuple(route.name for route in ours if not route.error and not written(route, side))
     if not ours:
-        return _none_ours(seen, operation, side)
+        # Nothing that we may write: done only when users are seen there all the same, else it waits for a route.
+        return Progress("Route", (VerifyLogin(side, tuple(route.name for route in seen.routes), operation.id),))
     step: Step = "Route" if missing or any(route.error for route in ours) else "Verify"
     pause = (seen.memory.route_retry_seconds or 0.0) - now.monotonic_seconds
     if pause > 0:
@@ -105,20 +106,12 @@ def _route(seen: Observed, operation: Operation, now: Now) -> Progress:
     return Progress(step, (*apply, VerifyLogin(side, tuple(route.name for route in ours), operation.id)))
 
 
-def _none_ours(seen: Observed, operation: Operation, side: System) -> Progress:
-    """Nothing that we may write: done only when users are seen there all the same, else it waits for a route."""
-    asked = tuple(route.name for route in seen.routes if route.name not in seen.memory.route_errors)
-    if not asked:
-        return Progress("Route", wait_seconds=RETRY_SECONDS)
-    return Progress("Route", (VerifyLogin(side, asked, operation.id),))
-
-
 def _ours(seen: Observed, operation: Operation) -> list[RouteView]:
     """Routes to switch. A foreign redirect is left alone, with its route, unless that rule was overridden and it helps."""
-    passed = "RouteOwned" in operation.override
-    errors = seen.memory.route_errors
-    return [route for route in seen.routes if not route.conflict or (passed and route.name not in errors)]
+    passed, side = "RouteOwned" in operation.override, target(operation)
+    return [route for route in seen.routes if not route.conflict or (passed and side in route.overridable)]
 
 
-def _written(route: RouteView, side: System) -> bool:
+def written(route: RouteView, side: System) -> bool:
+    """It sends users to the side, as we write it."""
     return route.shows == side and route.current and not route.error

@@ -4,7 +4,7 @@ from bcp_operator.api.common import System
 from bcp_operator.api.tenant_status import ActiveSystem, BCPTenantStatus, Phase, RouteStatus
 
 from . import operation
-from .observed import Observed, RouteView
+from .observed import Observed, RouteAnswer, RouteView
 
 
 def phase(status: BCPTenantStatus, *, conflict: bool, set_up: bool, suspended: bool) -> Phase:
@@ -41,18 +41,34 @@ def routes(seen: Observed, status: BCPTenantStatus) -> list[RouteStatus]:
 
 def _route(seen: Observed, route: RouteView, side: System) -> RouteStatus:
     written = route.shows == side and route.current and not route.error
+    answer = _answer(seen, route.name, side) if written else None
     return RouteStatus(
         name=route.name,
         desired=side,
         written=written,
+        verified=answer.ok if answer else _verified_before(seen, route.name, side) if written else None,
         observed=route.shows,
         path_preserved=route.path_preserved,
-        message=_message(seen, route, written),
+        message=_message(seen, route, written, answer),
     )
 
 
-def _message(seen: Observed, route: RouteView, written: bool) -> str:
+def _answer(seen: Observed, name: str, side: System) -> RouteAnswer | None:
+    """What was seen from outside of one route, as far as it is about this side and this operation."""
+    known, running = seen.memory.verified, seen.status.operation
+    if known is None or known.target != side or (running is not None and known.operation_id != running.id):
+        return None
+    return known.routes.get(name)
+
+
+def _verified_before(seen: Observed, name: str, side: System) -> bool | None:
+    """As status has it: a restart asks nobody again."""
+    before = next((route for route in seen.status.routes if route.name == name and route.desired == side), None)
+    return None if before is None else before.verified
+
+
+def _message(seen: Observed, route: RouteView, written: bool, answer: RouteAnswer | None) -> str:
     if written:
-        return ""
+        return "" if answer is None or answer.ok else f"users don't get it yet: {answer.detail}"
     text = route.conflict or route.error or route.drift or seen.memory.route_errors.get(route.name, "")
     return text[:512]

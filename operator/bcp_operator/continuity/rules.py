@@ -14,11 +14,12 @@ from .request import Request
 
 @dataclass(frozen=True)
 class Violation:
-    """A rule that is not met. `rule` is None for what no override can pass over."""
+    """A rule that is not met. `rule` is None for what is no rule; `overridable`: passing over it would help."""
 
     rule: RuleName | None
     message: str
     severity: Severity = "Block"
+    overridable: bool = True
 
 
 Rule = Callable[[Observed, Request, Now], Violation | None]
@@ -37,12 +38,13 @@ def target_healthy(seen: Observed, request: Request, now: Now) -> Violation | No
 
 def route_owned(seen: Observed, request: Request, now: Now) -> Violation | None:
     """A foreign redirect blocks its own route; the switch only when no route is left."""
-    del request, now
-    foreign = [f"{route.name}: {route.conflict}" for route in seen.routes if route.conflict]
+    del now
+    foreign = [route for route in seen.routes if route.conflict]
     if not foreign:
         return None
     severity = seen.spec.safety.rules.route_owned if len(foreign) == len(seen.routes) else "Warn"
-    return Violation("RouteOwned", "; ".join(foreign), severity)
+    text = "; ".join(f"{route.name}: {route.conflict}" for route in foreign)
+    return Violation("RouteOwned", text, severity, any(request.desired in route.overridable for route in foreign))
 
 
 def cool_down(seen: Observed, request: Request, now: Now) -> Violation | None:
@@ -103,11 +105,12 @@ def refusal(violations: tuple[Violation, ...], request: Request) -> str:
     text = "; ".join(
         f"{violation.rule}: {violation.message}" if violation.rule else violation.message for violation in blocking
     )
-    names = sorted({violation.rule for violation in blocking if violation.rule})
-    if names:
+    passable = [violation for violation in blocking if violation.rule and violation.overridable]
+    if passable:
+        names = sorted({str(violation.rule) for violation in passable})
         text += (
-            f". To go on all the same set spec.failover.override: [{', '.join(names)}] "
-            "with a reason and a newer requestedAt"
+            f". {'To go on all the same' if passable == blocking else 'Once the rest is put right'} "
+            f"set spec.failover.override: [{', '.join(names)}] with a reason and a newer requestedAt"
         )
     if request.leftovers:
         text += (

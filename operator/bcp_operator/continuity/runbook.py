@@ -6,11 +6,12 @@ from urllib.parse import urlsplit
 
 from bcp_operator.api import names
 from bcp_operator.api.common import LABEL_TENANT, System
-from bcp_operator.api.login import HTTPRouteRoute
+from bcp_operator.api.login import DNSEndpointRoute, HTTPRouteRoute
 from bcp_operator.api.tenant import IngressRoute, Rfc2136Route, Route
 from bcp_operator.api.tenant_status import RunbookStep
 
 from .dialects import DIALECTS
+from .externaldns import record
 from .gateway import redirect_rules
 from .observed import Observed
 from .request import login_url, other
@@ -54,6 +55,8 @@ def _route(seen: Observed, route: Route, aim: System) -> str:
         return _ingress(seen, route.ingress, speaks, aim)
     if route.http_route is not None:
         return _http_route(seen, route.http_route, aim)
+    if route.dns_endpoint is not None:
+        return _dns_endpoint(seen, route.dns_endpoint, aim)
     if route.rfc2136 is not None:
         return _dns(seen, route.rfc2136, aim)
     return f"# route {route.name}: no driver"
@@ -71,6 +74,14 @@ def _http_route(seen: Observed, route: HTTPRouteRoute, aim: System) -> str:
     rules = redirect_rules(seen.spec.login.url, login_url(seen.spec, aim), route.status_code)
     patch = json.dumps({"spec": {"rules": rules}}, separators=(",", ":"))
     resource = "httproutes.gateway.networking.k8s.io"
+    return f"kubectl -n {seen.namespace} patch {resource} {route.name} --type merge -p {shlex.quote(patch)}"
+
+
+def _dns_endpoint(seen: Observed, route: DNSEndpointRoute, aim: System) -> str:
+    patch = json.dumps(
+        {"spec": record(seen.spec.login.url, login_url(seen.spec, aim), route.ttl_seconds)}, separators=(",", ":")
+    )
+    resource = "dnsendpoints.externaldns.k8s.io"
     return f"kubectl -n {seen.namespace} patch {resource} {route.name} --type merge -p {shlex.quote(patch)}"
 
 

@@ -9,7 +9,7 @@ from . import schedule
 from .observed import Now, Observed, RunView
 
 FIRST_RUN_WINDOW = timedelta(hours=1)
-"""A run at once belongs to enabling; when status was wiped later on, the daily run is enough."""
+"""A run at once belongs to enabling, or to the way back after it; when status was wiped later on, the daily run is enough."""
 
 
 def fold(seen: Observed, now: Now) -> SyncStatus:
@@ -39,15 +39,30 @@ def suspended(seen: Observed) -> bool:
 
 
 def first_run_due(seen: Observed, now: Now) -> datetime | None:
-    """The enabling time whose run at once has not been started; None when there is none to start."""
+    """The enabling time after which no run has been started yet; None when there is none to start.
+
+    A sync that was enabled while users were on the secondary could not run: for that one the time counts from the
+    moment at which the fence was taken off.
+    """
     if seen.lease is None or seen.lease.enabled_at is None or suspended(seen):
         return None
     enabled_at = seen.lease.enabled_at
-    recorded = seen.status.sync.enabled_at if seen.status.sync else None
-    started = any(run.name == names.first_job(seen.name, enabled_at) for run in seen.sync.runs)
-    if started or recorded == enabled_at or now.wall - enabled_at > FIRST_RUN_WINDOW:
+    possible_since = max(enabled_at, seen.lease.held_since or enabled_at)
+    if now.wall - possible_since > FIRST_RUN_WINDOW or _ran_since(seen, enabled_at):
         return None
     return enabled_at
+
+
+def _ran_since(seen: Observed, enabled_at: datetime) -> bool:
+    first = names.first_job(seen.name, enabled_at)
+    if any(run.name == first or run.created >= enabled_at for run in seen.sync.runs):
+        return True
+    known = seen.status.sync
+    run = known.last_run if known else None
+    if known is None or run is None:
+        return False
+    times = [time for time in (run.start_time, known.last_success_time) if time is not None]
+    return run.name == first or any(time >= enabled_at for time in times)
 
 
 def _last_run(known: LastRun | None, seen: Observed) -> LastRun | None:

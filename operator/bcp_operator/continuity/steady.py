@@ -129,7 +129,7 @@ def _sync(seen: Observed, now: Now, side: System) -> tuple[Action, ...]:
     if enabled_at is None:
         recorded = seen.status.sync.enabled_at if seen.status.sync else None
         return (MarkEnabled(recorded or now.wall.replace(microsecond=0)),)
-    if side == "Secondary" or seen.lease.fenced:
+    if side == "Secondary" or seen.lease.fenced or seen.sync.cronjob_ending:
         return ()
     apply: tuple[Action, ...] = (ApplySync(enabled_at),) if seen.sync.stale else ()
     due = runs.first_run_due(seen, now)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from bcp_operator.api.tenant_status import BCPTenantStatus, FinishedOperation, LastRun
+from bcp_operator.api.tenant_status import BCPTenantStatus, FinishedOperation, LastRun, Operation
 
 from .actions import Note
 
@@ -22,14 +22,21 @@ def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
 
 def _started(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
     operation = new.operation
-    if operation is None or (old.operation is not None and old.operation.id == operation.id):
+    if operation is None:
         return
+    why = f": {operation.reason}" if operation.reason else ""
+    known = old.operation if old.operation is not None and old.operation.id == operation.id else None
+    passed = [rule for rule in operation.override if known is None or rule not in known.override]
+    if known is None:
+        yield _asked_for(operation, why)
+    if passed:
+        yield Note("OverrideUsed", f"passed over {', '.join(passed)}{why}", warning=True, audit=True)
+
+
+def _asked_for(operation: Operation, why: str) -> Note:
     who = f" by {operation.initiator}" if operation.initiator else ""
     unverified = "" if operation.initiator_verified or not who else " (unverified)"
-    why = f": {operation.reason}" if operation.reason else ""
-    yield Note(f"{operation.type}Requested", f"operation {operation.id} asked for{who}{unverified}{why}", audit=True)
-    if operation.override:
-        yield Note("OverrideUsed", f"passed over {', '.join(operation.override)}{why}", warning=True, audit=True)
+    return Note(f"{operation.type}Requested", f"operation {operation.id} asked for{who}{unverified}{why}", audit=True)
 
 
 def _finished_now(old: BCPTenantStatus, new: BCPTenantStatus) -> list[FinishedOperation]:

@@ -2,22 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from bcp_operator.api import names
 from bcp_operator.api.common import FINALIZER
 from bcp_operator.continuity import actions
-from bcp_operator.continuity.observed import FENCE_PREFIX, Verified
+from bcp_operator.continuity.observed import FENCE_PREFIX, RouteAnswer, Verified
 from bcp_operator.continuity.request import login_url
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, PVC, TENANT, Kube, Object
 from bcp_operator.kube.errors import AlreadyExists, Invalid
 from bcp_operator.kube.lease import WriterLease
-from bcp_operator.routes.base import Driver, RouteChanged, RouteError, Target, Verification
+from bcp_operator.routes.base import Driver, RouteChanged, RouteError, Target
 from bcp_operator.routes.waiting import wait_verified
 
 from .cache import Cache
-from .sight import Sight
+from .sight import Sight, deleting
 from .state import TenantState, now
 
 log = logging.getLogger(__name__)
@@ -126,8 +126,8 @@ class Actor:
 
     async def _first_run(self, action: actions.StartFirstRun, sight: Sight) -> None:
         cronjob = await self._kube.get(CRONJOB, sight.seen.namespace, names.sync_cronjob(sight.seen.name))
-        if cronjob is None:
-            return
+        if cronjob is None or deleting(cronjob):
+            return  # what it owns would go with it
         try:
             await self._kube.create(JOB, manifests.first_job(cronjob, sight.seen.name, action.enabled_at))
         except AlreadyExists:
@@ -167,13 +167,14 @@ class Actor:
 
     async def _verify(self, action: actions.VerifyLogin, sight: Sight, state: TenantState) -> None:
         target = Target(action.target, login_url(sight.seen.spec, action.target))
-        drivers = [sight.drivers[name] for name in action.names if name not in state.memory.route_errors]
-        answer = await _ask(drivers, target, PATIENCE_SECONDS if action.operation_id else 0.0)
+        drivers = {name: sight.drivers[name] for name in action.names if name not in state.memory.route_errors}
+        answers = await _ask(drivers, target, PATIENCE_SECONDS if action.operation_id else 0.0)
+        wrong = [f"route {name}: {answer.detail}" for name, answer in answers.items() if not answer.ok]
         skipped = len(drivers) < len(action.names)
-        ok = answer.ok and not skipped
+        ok = not wrong and not skipped
         attempts = 0 if ok else state.memory.verify_attempts + 1
-        detail = "a route could not be written" if skipped and answer.ok else answer.detail
-        verified = Verified(action.target, action.operation_id, ok, detail[:512], now())
+        detail = "; ".join(wrong) or ("a route could not be written" if skipped else "")
+        verified = Verified(action.target, action.operation_id, ok, detail[:512], now(), answers)
         state.remember(verified=verified, verify_attempts=attempts)
 
     async def _restore(self, sight: Sight, state: TenantState) -> None:
@@ -208,12 +209,10 @@ class Actor:
         self._cache.put(TENANT, patched)
 
 
-async def _ask(drivers: list[Driver], target: Target, patience_seconds: float) -> Verification:
-    """Ask all routes, each at most so long; the first that is wrong, or the right answer."""
-    answers = await asyncio.gather(*(wait_verified(driver, target, patience_seconds) for driver in drivers))
-    wrong = [answer for answer in answers if not answer.ok]
-    right = Verification(True, target.system, answers[0].detail if answers else "no route is the operator's")
-    return wrong[0] if wrong else right
+async def _ask(drivers: Mapping[str, Driver], target: Target, patience_seconds: float) -> dict[str, RouteAnswer]:
+    """Ask all routes together, each at most so long and for itself."""
+    found = await asyncio.gather(*(wait_verified(driver, target, patience_seconds) for driver in drivers.values()))
+    return {name: RouteAnswer(answer.ok, answer.detail[:256]) for name, answer in zip(drivers, found, strict=True)}
 
 
 def _where(sight: Sight) -> dict[str, str]:

@@ -7,9 +7,9 @@ from collections import OrderedDict, defaultdict
 from typing import Any
 
 from bcp_operator.api.common import LABEL_TENANT
-from bcp_operator.kube.client import HTTPROUTE, INGRESS, POD, TENANT, Kind, Kube, Object
+from bcp_operator.kube.client import DNSENDPOINT, HTTPROUTE, INGRESS, POD, TENANT, Kind, Kube, Object
 
-ROUTES = (INGRESS, HTTPROUTE)
+ROUTES = (INGRESS, HTTPROUTE, DNSENDPOINT)
 """Kinds of objects that redirect; the drivers read them whole."""
 
 _NEVER_READ = ("managedFields", "selfLink")
@@ -67,7 +67,7 @@ class Cache:
 
 
 class CachedReads(Kube):
-    """The client, with reads of Ingresses and HTTPRoutes answered from the watch where it knows them."""
+    """The client, with reads of Ingresses, HTTPRoutes and DNSEndpoints answered from the watch where it knows them."""
 
     def __init__(self, kube: Kube, cache: Cache) -> None:
         self._kube = kube

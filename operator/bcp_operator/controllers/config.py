@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bcp_operator.continuity.dialects import IngressSetup
+from bcp_operator.kube.client import DNSENDPOINT, HTTPROUTE, Kind
 from bcp_operator.kube.jobs import Image
 from bcp_operator.systems.hosts import HostPolicy
 
@@ -32,7 +33,7 @@ class Config:
     log_format: str
     log_level: str
     requester_stamped: bool
-    gateway_api: bool
+    optional: tuple[Kind, ...]
     ingresses: IngressSetup
 
 
@@ -49,7 +50,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         log_format=flags.log_format,
         log_level=flags.log_level,
         requester_stamped=_flag("--requester-stamped", flags.requester_stamped),
-        gateway_api=_flag("--gateway-api", flags.gateway_api),
+        optional=_optional(flags),
         ingresses=_ingresses(flags.ingress_classes, flags.ingress_annotations),
     )
 
@@ -74,6 +75,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--requester-stamped", "REQUESTER_STAMPED", "false", "true: admission stamps who asked and refuses forgeries")
     add(
         "--gateway-api", "GATEWAY_API", "true", "false: leave HTTPRoutes alone, as the operator's Roles don't name them"
+    )
+    add(
+        "--external-dns",
+        "EXTERNAL_DNS",
+        "true",
+        "false: leave DNSEndpoints alone, as the operator's Roles don't name them",
     )
     add("--ingress-classes", "INGRESS_CLASSES", "", "IngressClasses and their dialects, e.g. edge=haproxy,old=nginx")
     add("--ingress-annotations", "INGRESS_ANNOTATIONS", "", "annotations that tenants may ask for, comma separated")
@@ -101,6 +108,13 @@ def _own_namespace(text: str) -> str:
     if not _NAMESPACE.fullmatch(text):
         raise ConfigError("the operator's own namespace is not known: set --namespace or $POD_NAMESPACE")
     return text
+
+
+def _optional(flags: argparse.Namespace) -> tuple[Kind, ...]:
+    """Kinds that the operator may use where the cluster serves them."""
+    gateway_api = _flag("--gateway-api", flags.gateway_api)
+    external_dns = _flag("--external-dns", flags.external_dns)
+    return (*((HTTPROUTE,) if gateway_api else ()), *((DNSENDPOINT,) if external_dns else ()))
 
 
 def _flag(flag: str, text: str) -> bool:

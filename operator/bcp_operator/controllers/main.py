@@ -29,7 +29,7 @@ from .policies import PolicyReconciler
 from .queue import Key, Queue
 from .sight import Surroundings
 from .tenants import TenantReconciler
-from .watches import KINDS, LABELLED, OPTIONAL, Watches, settings
+from .watches import KINDS, LABELLED, Watches, settings
 
 log = logging.getLogger(__name__)
 
@@ -127,8 +127,7 @@ async def _audit(audit: Audit, served: asyncio.Future[frozenset[Kind]]) -> None:
 
 async def _served(config: Config, kube: Kube) -> frozenset[Kind]:
     """Which of the optional kinds the cluster serves. Raises KubeError."""
-    wanted = OPTIONAL if config.gateway_api else ()
-    return await kube.discover(wanted)
+    return await kube.discover(config.optional)
 
 
 async def _discover(config: Config, kube: Kube, watched: asyncio.Future[frozenset[Kind]]) -> None:

@@ -128,7 +128,8 @@ class Observer:
         """The sync's objects and runs. Nothing is stale where nothing may be made: while switching or fenced."""
         pods = await self._pods(tenant, lease, found_jobs)
         return SyncView(
-            cronjob=cronjob is not None and "deletionTimestamp" not in cronjob["metadata"],
+            cronjob=cronjob is not None and not deleting(cronjob),
+            cronjob_ending=cronjob is not None and deleting(cronjob),
             stale=() if wanted is None else await self._stale(tenant.key, cronjob, wanted, fresh),
             runs=jobs.run_views(found_jobs, pods.items, pods.report),
             terminated_writers=jobs.terminated(pods.items) | frozenset(state.terminated_pods),

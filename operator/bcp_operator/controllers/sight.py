@@ -127,7 +127,7 @@ def writer_view(writer: WriterState | None) -> WriterView | None:
     """The writer Lease."""
     if writer is None:
         return None
-    return WriterView(writer.holder, writer.previous_holder, writer.sync_enabled_at)
+    return WriterView(writer.holder, writer.previous_holder, writer.sync_enabled_at, writer.held_since)
 
 
 def route_view(route: Route, seen: Observation) -> RouteView:
@@ -139,6 +139,7 @@ def route_view(route: Route, seen: Observation) -> RouteView:
         managed=route.ingress is None or route.ingress.mode == "Managed",
         current=seen.in_place is not None and seen.in_place == seen.shows,
         conflict=seen.conflict,
+        overridable=seen.overridable,
         error=seen.error,
         unserved=seen.unserved,
         drift=seen.drift,

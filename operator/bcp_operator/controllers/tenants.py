@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from bcp_operator.api.tenant_status import BCPTenantStatus
 from bcp_operator.continuity import deletion, halt
-from bcp_operator.continuity.actions import Note, Plan
+from bcp_operator.continuity.actions import Note, Plan, VerifyLogin
 from bcp_operator.continuity.observed import Problem
 from bcp_operator.continuity.plan import blocked, plan
 from bcp_operator.kube.client import TENANT, Kube, Object
@@ -102,6 +102,10 @@ class TenantReconciler:
             return Outcome()
         for note in decided.notes:
             self._tell(note, sight.obj, decided.status)
+        if _asked_in_vain(decided, state):
+            return Outcome(
+                settled=True, wake_seconds=AGAIN_SECONDS
+            )  # others first: their routes may not be written yet
         if decided.actions or decided.wake_seconds != 0.0:
             return Outcome(settled=not decided.actions, wake_seconds=decided.wake_seconds)
         # An operation was recorded and nothing else has changed: what was seen a moment ago still holds.
@@ -202,6 +206,11 @@ def _not_allowed(error: Forbidden) -> Problem:
 def _patience(status: BCPTenantStatus) -> float:
     """A right that is granted makes no event: it is tried again, sooner where a switch waits for it."""
     return BLOCKED_SWITCH_SECONDS if status.operation is not None else BLOCKED_SECONDS
+
+
+def _asked_in_vain(decided: Plan, state: TenantState) -> bool:
+    asked = any(isinstance(action, VerifyLogin) and action.operation_id for action in decided.actions)
+    return asked and state.memory.verified is not None and not state.memory.verified.ok
 
 
 def _nothing(decided: Plan, sight: Sight) -> bool:

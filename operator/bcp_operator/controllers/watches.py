@@ -7,7 +7,19 @@ from typing import Any
 import kopf
 
 from bcp_operator.api.common import GROUP, LABEL_TENANT
-from bcp_operator.kube.client import CRONJOB, HTTPROUTE, INGRESS, JOB, LEASE, POD, POLICY, TENANT, Kind, Object
+from bcp_operator.kube.client import (
+    CRONJOB,
+    DNSENDPOINT,
+    HTTPROUTE,
+    INGRESS,
+    JOB,
+    LEASE,
+    POD,
+    POLICY,
+    TENANT,
+    Kind,
+    Object,
+)
 
 from . import jobs
 from .cache import ROUTES, Cache, tenant_of
@@ -18,8 +30,6 @@ from .state import now
 from .tenants import TenantReconciler
 
 KINDS = (TENANT, POLICY, CRONJOB, JOB, POD, LEASE, INGRESS)
-OPTIONAL = (HTTPROUTE,)
-"""Watched where the cluster serves them; a cluster without the Gateway API is a normal one."""
 LABELLED = (CRONJOB, JOB, POD, LEASE)
 """Only objects of ours are watched of these kinds. A route that is adopted, or in our way, carries no label: those are all watched."""
 
@@ -183,7 +193,7 @@ class Watches:
 def _routes_of(tenant: Object) -> list[tuple[Kind, str]]:
     """Kind and name of the objects that redirect for a tenant."""
     routes = ((tenant.get("spec") or {}).get("login") or {}).get("routes") or []
-    drivers = {"ingress": INGRESS, "httpRoute": HTTPROUTE}
+    drivers = {"ingress": INGRESS, "httpRoute": HTTPROUTE, "dnsEndpoint": DNSENDPOINT}
     return [(kind, str(route[key]["name"])) for route in routes for key, kind in drivers.items() if route.get(key)]
 
 

@@ -31,6 +31,7 @@ from .errors import Conflict, Invalid, KubeError, NotFound, Unavailable, from_st
 from .kinds import (
     CONFIGMAP,
     CRONJOB,
+    DNSENDPOINT,
     EVENT,
     GATEWAY,
     GATEWAY_CLASS,
@@ -50,6 +51,7 @@ __all__ = [
     "CALL_TIMEOUT_SECONDS",
     "CONFIGMAP",
     "CRONJOB",
+    "DNSENDPOINT",
     "EVENT",
     "GATEWAY",
     "GATEWAY_CLASS",

@@ -7,6 +7,7 @@ from bcp_operator.api.common import API_VERSION
 __all__ = [
     "CONFIGMAP",
     "CRONJOB",
+    "DNSENDPOINT",
     "EVENT",
     "GATEWAY",
     "GATEWAY_CLASS",
@@ -54,6 +55,7 @@ PVC = Kind("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
 INGRESS = Kind("networking.k8s.io/v1", "Ingress", "ingresses")
 HTTPROUTE = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
+DNSENDPOINT = Kind("externaldns.k8s.io/v1alpha1", "DNSEndpoint", "dnsendpoints")
 GATEWAY = Kind("gateway.networking.k8s.io/v1", "Gateway", "gateways")
 GATEWAY_CLASS = Kind("gateway.networking.k8s.io/v1", "GatewayClass", "gatewayclasses", namespaced=False)
 EVENT = Kind("events.k8s.io/v1", "Event", "events")

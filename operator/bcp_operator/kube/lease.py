@@ -40,6 +40,7 @@ class WriterState:
     holder: str  # "" = free
     previous_holder: str | None  # as recorded by the fence; "" = nobody held it then; None = not fenced
     sync_enabled_at: datetime | None
+    held_since: datetime | None  # acquireTime: when it last changed hands
     resource_version: str
     obj: Object
 
@@ -169,6 +170,7 @@ def state_of(lease: Object) -> WriterState:
         holder=(lease.get("spec") or {}).get("holderIdentity") or "",
         previous_holder=annotations.get(ANNOTATION_PREVIOUS_HOLDER),
         sync_enabled_at=_moment(annotations.get(ANNOTATION_SYNC_ENABLED_AT)),
+        held_since=_moment((lease.get("spec") or {}).get("acquireTime")),
         resource_version=metadata["resourceVersion"],
         obj=lease,
     )

@@ -61,7 +61,8 @@ class Observation:
 
     `shows` is where it sends users as written (not as verified); Unknown when it is absent, foreign or unreadable.
     `in_place` names the side for which apply() would change nothing. `conflict` is why the route is not ours to
-    change (rule RouteOwned), `error` why it could not be read; `unserved` with it means that the cluster does not know the kind.
+    change (rule RouteOwned), `overridable` the sides to which apply() brings it all the same when that rule is
+    overridden; `error` why it could not be read; `unserved` with it means that the cluster does not know the kind.
     `drift` is what is wrong with an object of somebody else's that shows the right side all the same: told, not repaired.
     `dialect` names how an Ingress is told to redirect (continuity.dialects). `state` belongs to the driver.
     """
@@ -72,6 +73,7 @@ class Observation:
     ours: bool = False
     in_place: System | None = None
     conflict: str | None = None
+    overridable: tuple[System, ...] = ()
     error: str | None = None
     resource_version: str | None = None
     path_preserved: bool = False

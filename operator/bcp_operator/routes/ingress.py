@@ -16,8 +16,9 @@ from bcp_operator.kube.errors import KubeError
 from bcp_operator.systems.hosts import HostPolicy, host_of
 
 from .base import Context, Observation, RouteError, Target, Verification, normalised
+from .objects import ANNOTATION_SHOWS
 from .ownership import owned_keys, owners_of
-from .redirect import ANNOTATION_SHOWS, Redirect, redirects
+from .redirect import Redirect, redirects
 
 __all__ = ["AdoptedIngress", "ManagedIngress"]
 
@@ -98,6 +99,8 @@ class ManagedIngress(_IngressDriver):
     def _seen(self, found: Object) -> Observation:
         annotations = found["metadata"].get("annotations") or {}
         foreign = self._foreign_object(found, "choose another name, delete it, or use mode Adopted")
+        hopeless = foreign or self._refused()
+        conflict = hopeless or _rival(found, self._dialect)
         side = self._side_of_value(annotations.get(self._dialect.redirect_key), self._dialect)
         if side is None and any(owner.is_ours for owner in owners_of(found, self._dialect.redirect_key)):
             marked = annotations.get(ANNOTATION_SHOWS)
@@ -108,7 +111,8 @@ class ManagedIngress(_IngressDriver):
             shows,
             ours=foreign is None,
             in_place=side if side is not None and self._is_complete(found, side) else None,
-            conflict=foreign or self._refused() or _rival(found, self._dialect),
+            conflict=conflict,
+            overridable=("Primary", "Secondary") if conflict and not hopeless else (),
             resource_version=found["metadata"]["resourceVersion"],
             path_preserved=self._dialect.path_preserved,
             dialect=self._speaks,
@@ -216,6 +220,7 @@ class AdoptedIngress(_IngressDriver):
             ours=ours,
             in_place=None if conflict else in_place,
             conflict=conflict,
+            overridable=("Secondary",) if conflict and not (self._elsewhere(found) or self._unfit(dialect)) else (),
             drift=self._drift(found, dialect) if shows == "Secondary" and in_place is None else None,
             resource_version=found["metadata"]["resourceVersion"],
             path_preserved=dialect.path_preserved,

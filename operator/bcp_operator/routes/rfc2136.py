@@ -4,17 +4,16 @@ Changed by DNS UPDATE (RFC 2136) signed with TSIG (RFC 8945), as a compare-and-s
 kept; both systems have to serve the login host's certificate.
 """
 
-import dns.exception
 import dns.name
 
-from bcp_operator.api.common import System
 from bcp_operator.api.tenant import Rfc2136Route
 from bcp_operator.api.tenant_status import ActiveSystem
 from bcp_operator.kube.client import SECRET, Kube
 from bcp_operator.kube.errors import KubeError
-from bcp_operator.systems.hosts import HostPolicy, HostRefused, host_of
+from bcp_operator.systems.hosts import HostPolicy, HostRefused
 
 from .base import Context, Observation, RouteError, Target, Verification
+from .names import login_name, page_hosts, side_of
 from .nameserver import Cname, NameServer, tsig_key
 
 __all__ = ["Rfc2136"]
@@ -31,17 +30,12 @@ class Rfc2136:
         """Ask the server for the record."""
         try:
             found = await self._server().cname(self._login_name())
-            hosts = {side: self._host(side) for side in ("Primary", "Secondary")}
+            side = side_of(self._context, found.target)
         except RouteError as error:
             return Observation(self.name, "Unknown", exists=False, path_preserved=True, error=str(error))
         if found.target is None:
             conflict = f"{self._login_name()} holds addresses instead of a CNAME: remove them" if found.others else None
             return Observation(self.name, "Unknown", exists=False, path_preserved=True, conflict=conflict, state=found)
-        side: System | None = None
-        if found.target == hosts["Primary"]:
-            side = "Primary"
-        elif found.target == hosts["Secondary"]:
-            side = "Secondary"
         shows: ActiveSystem = side or "Unknown"
         return Observation(
             self.name,
@@ -49,6 +43,7 @@ class Rfc2136:
             ours=side is not None,
             in_place=side if found.ttl_seconds == self._route.ttl_seconds else None,
             conflict=None if side else f"the CNAME leads to {found.target}, which is neither system: correct it",
+            overridable=() if side else ("Primary", "Secondary"),
             path_preserved=True,
             state=found,
         )
@@ -77,7 +72,7 @@ class Rfc2136:
             tsig_key(secret, ref),
             self._login_name(),
             found.target,
-            self._host(target.system),
+            page_hosts(self._context)[target.system],
             self._route.ttl_seconds,
         )
 
@@ -103,22 +98,8 @@ class Rfc2136:
         return NameServer(self._route.server, self._route.zone, self._hosts)
 
     def _login_name(self) -> dns.name.Name:
-        name = _name(self._context.login.url, "login.url")
+        name = login_name(self._context)
         zone = self._server().zone
         if name == zone or not name.is_subdomain(zone):
             raise RouteError(f"{name} can't be a CNAME in zone {zone}: it has to be a name below it")
         return name
-
-    def _host(self, side: str) -> dns.name.Name:
-        primary = _name(self._context.primary_url, "primary.loginURL")
-        secondary = _name(self._context.secondary_url, "secondary.loginURL")
-        if primary == secondary:
-            raise RouteError("both login pages are on the same host: DNS can't tell them apart, use an HTTP redirect")
-        return primary if side == "Primary" else secondary
-
-
-def _name(url: str, field: str) -> dns.name.Name:
-    try:
-        return dns.name.from_text(host_of(url))
-    except (HostRefused, dns.exception.DNSException):
-        raise RouteError(f"the host of spec.{field} is not a DNS name") from None
