@@ -169,11 +169,8 @@ class Applier:
         if self._left_out(action, {path for path, _ in wanted.awaited}):
             return
         current = self._spool.body("secondary", name, match.secondary_id)
-        changes = (
-            {}
-            if action.kind == "refresh"
-            else diff(wanted.content, current, self._last_written(match, name, primary_id))
-        )
+        row = self._store.by_primary(name, primary_id) if match.how == "row" else None
+        changes = {} if action.kind == "refresh" else diff(wanted.content, current, row.fields if row else {})
         stored: Content | None = current
         if changes:
             written = await self._client.update(
@@ -186,6 +183,8 @@ class Applier:
             )
             self._failures_in_a_row = 0
             stored = self._content(name, written)
+            if stored is None and row and row.unread(content_hash(wanted.content)):
+                stored = current
         await self._save(action, match.secondary_id, wanted.content, stored)
         if action.kind == "adopt":
             self._tally.count(name, "adopted")
@@ -205,10 +204,6 @@ class Applier:
         """References left out: no such target; or it was to be made by now, and was not."""
         for path in sorted(fields):
             self._tally.unresolved_reference(action.type, action.key, path)
-
-    def _last_written(self, match: Match, name: str, primary_id: str) -> FieldHashes:
-        row = self._store.by_primary(name, primary_id) if match.how == "row" else None
-        return row.fields if row else {}
 
     async def _deactivate(self, action: Action) -> None:
         name, secondary_id = action.type, action.secondary_id or ""

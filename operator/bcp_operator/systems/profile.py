@@ -225,6 +225,11 @@ class EntityType(ProfileModel):
         """Parsed `references`: path and target types."""
         return tuple((paths.parse(reference.path), tuple(reference.to)) for reference in self.references)
 
+    @property
+    def tells_what_it_stored(self) -> bool:
+        """Whether a write's answer, or reading the entity afterwards, says what the system made of it."""
+        return self.read is not None or (self.create.entity is not None and self.update.entity is not None)
+
     @cached_property
     def marker_path(self) -> paths.Path | None:
         """Parsed `marker`."""
