@@ -116,7 +116,8 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
                 )
                 await applier.run()
                 finish(decision, scope, store, this.tally)
-                log.info("done", extra={"reads": primary.requests, "writes": secondary.writes})
+                reads = primary.requests + secondary.requests - secondary.writes
+                log.info("done", extra={"reads": reads, "writes": secondary.writes})
     return this.report()
 
 
