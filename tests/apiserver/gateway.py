@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,6 +30,7 @@ class Gateway:
         self.login_port = 0
         self.systems_port = 0
         self.down: set[str] = set()
+        self.probes: Counter[str] = Counter()
         self.asked = threading.Semaphore(0)
 
     @property
@@ -114,6 +116,7 @@ def _systems_handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
     class Systems(_Quiet):
         def do_GET(self) -> None:
             side = self.path.split("/")[1]
+            gateway.probes[side] += 1
             self.answer(503 if side in gateway.down else 200)
 
     return Systems

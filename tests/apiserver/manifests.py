@@ -45,7 +45,14 @@ def _system(side: str) -> Object:
         "caRef": {"kind": "ConfigMap", "name": f"ca-{side}", "key": "ca.crt"},
         "credentialsSecretRef": {"name": f"acme-{side}"},
         "loginURL": f"https://{side}.example/login",
-        "health": {"path": "/health", "expectStatus": 200},
+        "health": {
+            "path": "/health",
+            "expectStatus": 200,
+            "interval": "1m",
+            "timeout": "5s",
+            "slowAfter": "2s",
+            "failureThreshold": 3,
+        },
     }
 
 
@@ -104,17 +111,36 @@ def tenant(name: str) -> Object:
                     },
                 ],
             },
+            "notify": [
+                {
+                    "urlSecretRef": {"name": "chat"},
+                    "caRef": {"kind": "ConfigMap", "name": "chat-ca", "key": "ca.crt"},
+                    "format": "JSON",
+                    "events": ["SyncFailed"],
+                }
+            ],
             "failover": {
                 "activeSystem": "Primary",
                 "reason": "INC-4711",
                 "requestedAt": "2026-11-24T10:00:00Z",
                 "override": ["TargetHealthy"],
                 "secondaryChanges": "Keep",
+                "mode": "Unplanned",
             },
             "safety": {
                 "minSwitchInterval": "10m",
                 "maxRecoveryPointAge": "26h",
-                "rules": {"TargetHealthy": "Block", "RouteOwned": "Block", "CoolDown": "Warn"},
+                "drain": {
+                    "url": "https://calls.example/drained",
+                    "caRef": {"kind": "ConfigMap", "name": "calls-ca", "key": "ca.crt"},
+                    "timeout": "30m",
+                },
+                "rules": {
+                    "TargetHealthy": "Block",
+                    "RouteOwned": "Block",
+                    "CoolDown": "Warn",
+                    "RecoveryPointFresh": "Warn",
+                },
             },
             "suspend": False,
             "deletionPolicy": "Retain",
@@ -177,12 +203,15 @@ def operation(number: int = 1) -> Object:
         "requestedAt": "2026-11-24T10:00:00Z",
         "startTime": "2026-11-24T10:00:01Z",
         "startTimeBound": False,
+        "verifiedTime": "2026-11-24T10:00:02Z",
         "deadline": "2026-11-24T10:10:00Z",
         "initiator": "alice",
         "initiatorVerified": True,
         "reason": "INC-4711",
         "override": ["CoolDown"],
+        "warnings": ["CoolDown: the last switch ended less than 10m ago"],
         "secondaryChanges": "Keep",
+        "mode": "Unplanned",
     }
 
 

@@ -55,7 +55,9 @@ def _parts() -> Iterator[Case]:
     yield replace(
         cases.max_items("spec.entities[].filter.*", many := [f"v{i}" for i in range(65)]), edits={title: many}, at=title
     )
-    yield replace(cases.unique("spec.entities[].filter.*", []), edits={title: ["a", "a"]}, at=f"{title}[1]")
+    yield replace(
+        cases.unique("spec.entities[].filter.*", []), edits={title: ["a", "a"]}, at="spec.entities[0].filter[title][1]"
+    )
     yield cases.text("spec.entities[].filter.*[]", 256, f"{title}[0]")
     yield cases.enum("spec.entities[].onMissing", "Deactivate", "Keep")
     yield cases.max_items(

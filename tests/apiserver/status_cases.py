@@ -11,7 +11,7 @@ from tests.apiserver.manifests import condition, finished
 
 SYSTEMS = ("Primary", "Secondary")
 SHOWN = ("Primary", "Secondary", "Mixed", "Unknown")
-RULES = ("TargetHealthy", "RouteOwned", "CoolDown")
+RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh")
 
 
 def tenant_status_cases() -> list[Case]:
@@ -43,20 +43,23 @@ def _operation(path: str) -> Iterator[Case]:
     yield from cases.required(path, "generation", "id", "startTime", "step", "type")
     yield cases.text(f"{path}.id", 64)
     yield cases.enum(f"{path}.type", "Failover", "Failback")
-    yield cases.enum(f"{path}.step", "Preflight", "Record", "Fence", "Route", "Verify", "Finish")
-    for field in ("requestedAt", "startTime", "deadline"):
+    yield cases.enum(f"{path}.step", "Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Drain", "Finish")
+    for field in ("requestedAt", "startTime", "verifiedTime", "deadline"):
         yield cases.time(f"{path}.{field}")
     yield cases.text(f"{path}.initiator", 512)
     yield cases.text(f"{path}.reason", 512)
-    yield cases.max_items(f"{path}.override", ["CoolDown"] * 4)
+    yield cases.max_items(f"{path}.override", ["CoolDown"] * 5)
+    yield cases.max_items(f"{path}.warnings", ["x"] * 9)
+    yield replace(cases.text(f"{path}.warnings[]", 256), edits={f"{cases.concrete(path)}.warnings": ["x" * 257]})
     yield cases.enum(f"{path}.override[]", *RULES)
     yield cases.enum(f"{path}.secondaryChanges", "Keep", "Discard")
+    yield cases.enum(f"{path}.mode", "Unplanned", "Planned")
 
 
 def _finished(path: str) -> Iterator[Case]:
     yield from _operation(path)
     yield from cases.required(path, "endTime", "result")
-    yield cases.enum(f"{path}.result", "Completed", "Refused", "Failed", "Superseded")
+    yield cases.enum(f"{path}.result", "Completed", "Refused", "Superseded")
     yield cases.time(f"{path}.endTime")
     yield cases.text(f"{path}.message", 1024)
 
@@ -84,7 +87,7 @@ def _routes() -> Iterator[Case]:
     yield cases.enum("status.routes[].desired", *SYSTEMS)
     yield cases.enum("status.routes[].observed", *SHOWN)
     yield cases.text("status.routes[].message", 512)
-    yield cases.max_items("status.runbook", [{"title": f"t{i}", "command": "true"} for i in range(9)])
+    yield cases.max_items("status.runbook", [{"title": f"t{i}", "command": "true"} for i in range(11)])
     yield from cases.required("status.runbook[]", "command", "title")
     yield cases.text("status.runbook[].title", 128)
     yield cases.text("status.runbook[].command", 4096)

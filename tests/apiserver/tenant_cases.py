@@ -14,13 +14,39 @@ EXTERNAL = "spec.login.routes[3].dnsEndpoint"
 GATEWAY = "spec.login.routes[2].httpRoute"
 ROUTES = tenant("example")["spec"]["login"]["routes"]
 HTTPS = "use https, or set insecure: true beside it (the host must then also be on the chart's insecureHosts)"
+PLAIN_URL = (
+    "write a URL such as https://host.example/path?query: http or https, no user name, no fragment, and anything "
+    "but letters, digits and . _ ~ : @ ! & ( ) * + , = - percent-encoded"
+)
 IDENTITY = "is immutable, because the correlations are kept under it: create another BCPTenant for another system"
 APPROVE = "copy the whole hash from status.sync.lastRun.withheldHash: sha256: and 64 hexadecimal digits"
 STORE = "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store"
 WEB = "spec.login.routes[0].ingress"
 ADOPTED = {f"{WEB}.mode": "Adopted", f"{WEB}.labels": DROP, f"{WEB}.annotations": DROP}
 ONE_SWITCH = {"spec.failover.activeSystem": "Secondary"}
-RULES = ("TargetHealthy", "RouteOwned", "CoolDown")
+RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh")
+
+NOTIFY_EVENTS = (
+    "PrimaryDown",
+    "PrimarySlow",
+    "PrimaryFlapping",
+    "PrimaryRecovered",
+    "SecondaryUnhealthy",
+    "SecondaryRecovered",
+    "RecoveryPointStale",
+    "SyncFailed",
+    "GuardTripped",
+    "FailoverNotReady",
+    "FailoverRequested",
+    "FailoverRefused",
+    "FailoverCompleted",
+    "FailbackRequested",
+    "FailbackRefused",
+    "FailbackCompleted",
+    "OverrideUsed",
+    "IntentConflictHeld",
+    "LoginNotVerified",
+)
 
 
 def tenant_cases() -> list[Case]:
@@ -35,6 +61,7 @@ def tenant_cases() -> list[Case]:
         *_routes(),
         *_failover(),
         *_safety(),
+        *_notify(),
     ]
 
 
@@ -113,16 +140,24 @@ def _system(path: str) -> Iterator[Case]:
     yield from cases.ca_ref(f"{path}.caRef")
     yield from cases.reference(f"{path}.credentialsSecretRef")
     yield cases.max_length(f"{path}.loginURL", 2048, "https://a.example/" + "x" * 2031)
-    yield rule(
-        f"{path}.loginURL",
-        "write a URL such as https://host.example/path?query: http or https, no user name, no fragment, and anything "
-        "but letters, digits and . _ ~ : @ ! & ( ) * + , = - percent-encoded",
-        {f"{path}.loginURL": 'https://page.example/";return'},
-    )
+    yield rule(f"{path}.loginURL", PLAIN_URL, {f"{path}.loginURL": 'https://page.example/";return'})
     yield from cases.required(f"{path}.health", "path")
     yield cases.pattern(f"{path}.health.path", "health")
     yield cases.max_length(f"{path}.health.path", 1024, "/" + "x" * 1024)
     yield from cases.bounds(f"{path}.health.expectStatus", 100, 599)
+    yield from cases.bounds(f"{path}.health.failureThreshold", 1, 10)
+    for field in ("interval", "timeout", "slowAfter"):
+        yield from duration(f"{path}.health.{field}")
+    yield rule(
+        f"{path}.health.timeout",
+        "must not be longer than interval: an answer has to be there before the next question",
+        {f"{path}.health.interval": "4s"},
+    )
+    yield rule(
+        f"{path}.health.slowAfter",
+        "must not be longer than timeout: what takes longer than that is no answer at all",
+        {f"{path}.health.slowAfter": "6s"},
+    )
 
 
 def _sync() -> Iterator[Case]:
@@ -131,9 +166,21 @@ def _sync() -> Iterator[Case]:
     yield cases.max_length("spec.sync.approve", 71, "sha256:" + "a" * 65)
     yield rule("spec.sync.approve", APPROVE, {"spec.sync.approve": "sha256:" + "A" * 64})
     yield rule("spec.sync.store", STORE, {"spec.sync.store.sqlite.size": "2Gi"}, stored={})
+    yield from _postgresql("spec.sync.store")
     yield cases.pattern("spec.sync.store.sqlite.size", "0Gi")
     yield cases.max_length("spec.sync.store.sqlite.size", 12, "1" * 11 + "Gi")
     yield from cases.name("spec.sync.store.sqlite.storageClassName")
+
+
+def _postgresql(store: str) -> Iterator[Case]:
+    """In place of the example's SQLite."""
+    ref = f"{store}.postgresql.dsnSecretRef"
+    both = {f"{store}.postgresql": {"dsnSecretRef": {"name": "fleet"}}}
+    yield rule(store, "set exactly one kind of store: sqlite or postgresql", both)
+    for case in (*cases.required(f"{store}.postgresql", "dsnSecretRef"), *cases.reference(ref)):
+        ((where, value),) = case.edits.items()
+        inner = {} if value is DROP else {"name": value}
+        yield replace(case, edits={store: {"postgresql": {} if where == ref else {"dsnSecretRef": inner}}})
 
 
 def _login() -> Iterator[Case]:
@@ -306,6 +353,12 @@ def _failover() -> Iterator[Case]:
         "Discard counts once, together with a new requestedAt: set requestedAt to the time of now",
         {f"{path}.requestedAt": DROP, f"{path}.override": DROP, f"{path}.secondaryChanges": "Discard"},
     )
+    yield rule(
+        f"{path}.mode",
+        "Planned counts once, together with a new requestedAt: set requestedAt to the time of now",
+        {f"{path}.requestedAt": DROP, f"{path}.override": DROP, f"{path}.mode": "Planned"},
+    )
+    yield cases.enum(f"{path}.mode", "Unplanned", "Planned")
     yield cases.enum(f"{path}.activeSystem", "Primary", "Secondary")
     yield cases.text(f"{path}.reason", 512)
     yield replace(cases.time(f"{path}.requestedAt"), edits={f"{path}.requestedAt": "2026-02-30T10:00:00Z"})
@@ -318,8 +371,24 @@ def _failover() -> Iterator[Case]:
 def _safety() -> Iterator[Case]:
     for field in ("minSwitchInterval", "maxRecoveryPointAge"):
         yield from duration(f"spec.safety.{field}")
+    yield from cases.required("spec.safety.drain", "url")
+    yield cases.max_length("spec.safety.drain.url", 2048, "https://a.example/" + "x" * 2031)
+    yield rule("spec.safety.drain.url", PLAIN_URL, {"spec.safety.drain.url": 'https://calls.example/";return'})
+    yield from cases.ca_ref("spec.safety.drain.caRef")
+    yield from duration("spec.safety.drain.timeout")
     for name in RULES:
         yield cases.enum(f"spec.safety.rules.{name}", "Block", "Warn")
+
+
+def _notify() -> Iterator[Case]:
+    path = "spec.notify"
+    yield cases.max_items(path, [{"urlSecretRef": {"name": "chat"}}] * 9)
+    yield from cases.required(f"{path}[]", "urlSecretRef", at=f"{path}[0]")
+    yield from cases.reference(f"{path}[].urlSecretRef")
+    yield from cases.ca_ref(f"{path}[].caRef")
+    yield cases.enum(f"{path}[].format", "JSON", "CloudEvents", "Slack")
+    yield cases.max_items(f"{path}[].events", [*NOTIFY_EVENTS, "SyncFailed"])
+    yield cases.enum(f"{path}[].events[]", *NOTIFY_EVENTS, bad=["Nonsense"])
 
 
 def duration(path: str) -> Iterator[Case]:

@@ -32,6 +32,7 @@ CHANGES: dict[str, tuple[Object, frozenset[str]]] = {
     "login": ({"spec": {"login": {"connectTo": "10.0.0.81:443"}}}, SETUP),
     "safety": ({"spec": {"safety": {"rules": {"TargetHealthy": "Warn"}}}}, SETUP),
     "suspend": ({"spec": {"suspend": True}}, SETUP),
+    "notify": ({"spec": {"notify": [{"urlSecretRef": {"name": "elsewhere"}}]}}, SETUP),
     "deletionPolicy": ({"spec": {"deletionPolicy": "Restore"}}, SETUP),
     "labels": ({"metadata": {"labels": {"team": "x"}}}, SETUP),
     "finalizers": ({"metadata": {"finalizers": ["example.com/hold"]}}, SETUP),

@@ -57,16 +57,27 @@ CLAIM = {
 }
 
 
-def tool(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start `python -m tests.cluster`."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.cluster", *arguments],
+_started: list[subprocess.Popen[str]] = []
+"""What the running test started: the instance's end is theirs too, also when the test fails."""
+
+
+def start(argv: list[str], env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a Python program of this repository."""
+    process = subprocess.Popen(
+        [sys.executable, *argv],
         cwd=REPOSITORY,
         env={**os.environ, **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+    _started.append(process)
+    return process
+
+
+def tool(*arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start `python -m tests.cluster`."""
+    return start(["-m", "tests.cluster", *arguments], env)
 
 
 def ran(*arguments: str) -> str:
@@ -155,7 +166,12 @@ def instance(monkeypatch: pytest.MonkeyPatch, heard_signals: None) -> Iterator[I
     monkeypatch.delenv("BCP_CLUSTER", raising=False)
     instance = Instance(resolve())
     yield instance
+    while _started:
+        process = _started.pop()
+        process.kill()
+        process.communicate()
     ran("down")
+    _started.clear()
     for lock in (instance.folders.lock, instance.folders.users_lock):
         lock.unlink(missing_ok=True)
 
@@ -301,14 +317,8 @@ def session(folder: Path) -> subprocess.Popen[str]:
     """Start a test session of its own that uses the instance until the file `go` is there."""
     folder.mkdir()
     (folder / "test_session.py").write_text(SESSION)
-    argv = [sys.executable, "-m", "pytest", "-q", "-p", "tests.cluster.fixtures", "-p", "no:cacheprovider"]
-    return subprocess.Popen(
-        [*argv, f"--rootdir={folder}", "-c", "/dev/null", str(folder)],
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    argv = ["-m", "pytest", "-q", "-p", "tests.cluster.fixtures", "-p", "no:cacheprovider"]
+    return start([*argv, f"--rootdir={folder}", "-c", "/dev/null", str(folder)])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -48,15 +48,15 @@ async def test_life_of_a_lease(kube: Kube, namespace: str) -> None:
     reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["metadata"]["uid"]}
     lease = WriterLease(kube, namespace, NAME)
     state = await lease.ensure(fenced_as=None, labels={"bcp-operator.io/tenant": "acme"}, owner=reference)
-    assert state.is_free
+    assert state.holder == ""
     moment = datetime(2026, 11, 24, 10, 17, tzinfo=UTC)
     await lease.set_sync_enabled_at(state, moment)
     assert await renew(kube, namespace, "run/pod-1/abcd")
     fenced = await lease.fence("op-1")
-    assert (fenced.fenced_by, fenced.previous_pod, fenced.needs_wait) == ("op-1", "pod-1", True)
+    assert (fenced.fenced_by, fenced.previous_holder) == ("op-1", "run/pod-1/abcd")
     assert not await renew(kube, namespace, "run/pod-1/abcd")
     fenced = await lease.fence("op-2")
-    assert (fenced.fenced_by, fenced.previous_pod) == ("op-2", "pod-1")
+    assert (fenced.fenced_by, fenced.previous_holder) == ("op-2", "run/pod-1/abcd")
     free = await lease.unfence(fenced)
     assert (free.holder, free.previous_holder, free.sync_enabled_at) == ("", None, moment)
     assert await renew(kube, namespace, "run/pod-2/ef01")
@@ -67,7 +67,7 @@ async def test_lost_lease_comes_back_fenced(kube: Kube, namespace: str) -> None:
     await lease.ensure(fenced_as=None, labels={}, owner=None)
     await kube.delete(LEASE, namespace, NAME)
     state = await lease.ensure(fenced_as="lost-1", labels={}, owner=None)
-    assert (state.fenced_by, state.needs_wait) == ("lost-1", True)
+    assert (state.fenced_by, state.previous_holder) == ("lost-1", None)
     assert not await renew(kube, namespace, "run/pod-1/abcd")
 
 

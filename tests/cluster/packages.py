@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from functools import lru_cache
+from glob import glob
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,7 @@ NODE: Final = {
     "conntrack": "conntrack",
 }
 IMAGES: Final = {"buildah": "buildah", "debootstrap": "debootstrap"}
+DATABASE: Final = {"/usr/lib/postgresql/*/bin/postgres": "postgresql"}
 NAME_SERVERS: Final = {"named": "bind9", "nsupdate": "bind9-dnsutils", "knotd": "knot"}
 
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
@@ -89,19 +91,29 @@ def allow_services(ledger: Ledger) -> None:
 
 
 def _which(name: str) -> str | None:
+    """Where a program is; of several that fit a pattern the last, which is the newest version."""
+    if "*" in name:
+        return max(glob(name), default=None)
     return shutil.which(name) or shutil.which(name, path=_SYSTEM_FOLDERS)
 
 
 @lru_cache
 def name_server(name: str) -> str:
-    """Return a name server, installing what of them and of nsupdate the host lacks; for tests, with or without a cluster.
+    """A name server; what of them and of nsupdate the host lacks is installed. Raises ClusterError: it can't be."""
+    return _for_tests(name, NAME_SERVERS)
 
-    Raises:
-        ClusterError: it can't be installed.
-    """
-    if missing(NAME_SERVERS):
+
+@lru_cache
+def postgres() -> str:
+    """PostgreSQL's server, with its initdb beside it. Raises ClusterError: it can't be installed."""
+    return _for_tests(next(iter(DATABASE)), DATABASE)
+
+
+def _for_tests(name: str, wanted: dict[str, str]) -> str:
+    """A program, with or without a cluster."""
+    if missing(wanted):
         cache = resolve().cache
         with tempfile.TemporaryDirectory(prefix="bcp-install-") as folder, locked(cache / "packages.lock"):
             ledger = Ledger(Path(folder) / "ledger.json")
-            ensure([NAME_SERVERS], ledger, Jobs(ledger, Path(folder)), Timings(cache / "timings.json"))
+            ensure([wanted], ledger, Jobs(ledger, Path(folder)), Timings(cache / "timings.json"))
     return program(name)

@@ -20,6 +20,7 @@ import yaml
 from bcp_operator.api.run import RunSystem, pair_id
 
 from tests.systems import world
+from tests.systems.postgresql import Postgresql
 from tests.systems.reader import ENTERPRISE, Directory, compare
 from tests.systems.servers import Server, start_kinto, start_scim
 from tests.systems.web import Net, ask
@@ -247,6 +248,55 @@ def test_killed_in_the_middle_nothing_is_lost_and_nothing_twice(scim: Pair, writ
     assert compare(*scim.directories()).differences == []
     before = scim.written()
     assert scim.sync()["counts"]["unchanged"] == 70
+    assert scim.written() == before
+
+
+def test_users_who_swap_their_login_names_are_renamed_in_one_run(scim: Pair) -> None:
+    scim.sync()
+    primary, secondary = scim.directories()
+    one, other = (user for user in primary.list("Users")[:2])
+    before = {user["userName"]: user["id"] for user in secondary.list("Users")}
+    primary.change("Users", one["id"], userName="moment@acme.example")  # this server, too, wants them to be unique
+    primary.change("Users", other["id"], userName=one["userName"])
+    primary.change("Users", one["id"], userName=other["userName"])
+    report = scim.sync()
+    assert (report["result"], report["counts"]["updated"]) == ("Succeeded", 2)
+    after = {user["userName"]: user["id"] for user in secondary.list("Users")}
+    assert after[one["userName"]] == before[other["userName"]]
+    assert after[other["userName"]] == before[one["userName"]]
+    assert compare(primary, secondary).differences == []
+
+
+def test_postgresql_keeps_what_a_killed_run_knew_and_hands_it_on(scim: Pair, postgresql: Postgresql) -> None:
+    database, password = postgresql.database(), "canary-of-the-store"
+    postgresql.ask(database, f"CREATE USER {database} LOGIN PASSWORD '{password}'")
+    postgresql.ask(database, f"GRANT CREATE ON DATABASE {database} TO {database}")
+    dsn = scim.folder / "dsn"
+    dsn.write_text(postgresql.network_dsn(database, database, password))
+    there: dict[str, Any] = {"store": {"postgresql": {"dsnFile": str(dsn)}}}
+    assert scim.sync("plan", **there)["counts"] == {"group": {"create": 10}, "user": {"create": 60}}
+    process = subprocess.Popen(scim.command("run", **there), stderr=subprocess.DEVNULL, process_group=0)
+    while scim.written() <= 29:
+        assert process.poll() is None, "it ended before it could be killed"
+        os.sched_yield()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert scim.sync(**there)["result"] == "Succeeded"
+    assert compare(*scim.directories()).differences == []
+    before = scim.written()
+    assert scim.sync(**there)["counts"]["unchanged"] == 70
+
+    file = scim.folder / "all.jsonl"
+    for verb, more in (("export", there), ("import", {})):
+        subprocess.run(scim.command(verb, str(file), **more), check=True, stdout=subprocess.DEVNULL)
+    assert scim.sync()["counts"]["unchanged"] == 70  # from SQLite now
+    assert scim.written() == before
+
+    dsn.write_text(postgresql.network_dsn(database, database, "wrong-" + password))
+    done = subprocess.run(scim.command("run", **there), capture_output=True, text=True, check=False)
+    assert done.returncode == 5
+    assert "refused the user or the password" in done.stdout
+    assert password not in done.stdout + done.stderr
     assert scim.written() == before
 
 

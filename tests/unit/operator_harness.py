@@ -15,6 +15,8 @@ from bcp_operator.controllers import act, observe
 from bcp_operator.controllers.act import Actor
 from bcp_operator.controllers.cache import Cache
 from bcp_operator.controllers.claims import Claims
+from bcp_operator.controllers.monitor import Monitor
+from bcp_operator.controllers.notifying import Notifier
 from bcp_operator.controllers.observe import Observer
 from bcp_operator.controllers.queue import Key
 from bcp_operator.controllers.sight import Surroundings
@@ -89,6 +91,7 @@ class Operator:
     kube: FakeKube = field(default_factory=lambda: FakeKube(World()))
     clock: Now = field(default_factory=lambda: Now(START, 100.0))
     events: SilentEvents = field(default_factory=SilentEvents)
+    notify_hosts: HostPolicy = field(default_factory=HostPolicy)
     calls: int = 0
     crash_at: int | None = None
 
@@ -101,9 +104,13 @@ class Operator:
         self.cache = Cache()
         hosts = HostPolicy.parse("*.example")
         around = Surroundings(hosts, Image("image", "IfNotPresent"), False, self._build)
-        self.actor = Actor(self.kube, self.cache, lambda seconds: None)
-        observer = Observer(self.kube, self.cache, around, Claims(self.kube, namespaces))
-        self.tenants = TenantReconciler(self.kube, self.cache, observer, self.actor, self.events)
+        self.actor = Actor(self.kube, self.cache, lambda seconds: None, hosts)
+        self.monitor = Monitor(self.kube, hosts, lambda _: None, clock=lambda: self.clock.monotonic_seconds)
+        self.notifier = Notifier(self.kube, self.notify_hosts, self.events, self.actor.check)
+        observer = Observer(self.kube, self.cache, around, Claims(self.kube, namespaces), self.monitor)
+        self.tenants = TenantReconciler(
+            self.kube, self.cache, observer, self.actor, self.events, notifier=self.notifier
+        )
 
     def watch(self) -> None:
         """Bring the cache up to date, as the watches would."""

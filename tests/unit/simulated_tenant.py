@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bcp_operator.api import names
+from bcp_operator.api.conditions import Condition
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.tenant import BCPTenantSpec
 from bcp_operator.api.tenant_status import BCPTenantStatus
@@ -65,6 +66,9 @@ class World:
     clock: Now = field(default_factory=lambda: Now(START, 1000.0))
     done: list[Action] = field(default_factory=list)
     sides: list[set[str]] = field(default_factory=list)
+    login_down: bool = False
+    runs_last: bool = False
+    drained: bool = False
 
     def tick(self, seconds: float) -> None:
         """Time passes."""
@@ -93,7 +97,7 @@ class World:
             decided = self.step()
             if decided.actions or decided.status != before:
                 continue
-            if decided.wake_seconds is None or decided.wake_seconds > 60:
+            if decided.wake_seconds is None or decided.wake_seconds > 30:
                 return
             self.tick(max(decided.wake_seconds, 0.05))
         raise AssertionError(f"not settled: {plan(self.seen, self.clock)}")
@@ -101,6 +105,10 @@ class World:
     def side(self) -> str | None:
         """The settled side."""
         return self.seen.status.settled_system
+
+    def condition(self, kind: str) -> Condition:
+        """One condition."""
+        return next(c for c in self.seen.status.conditions if c.type == kind)
 
     def phase(self) -> str | None:
         """The phase."""
@@ -118,10 +126,14 @@ class World:
         match action:
             case actions.CreateLease() | actions.HoldWriter() | actions.ReleaseWriter() | actions.MarkEnabled():
                 self._on_lease(action)
-            case actions.ApplySync() | actions.DeleteCronJob() | actions.DeleteRun() | actions.StartFirstRun():
+            case actions.ApplySync() | actions.DeleteCronJob() | actions.DeleteRun() | actions.StartRun():
                 self._on_sync(action)
             case actions.ApplyRoutes() | actions.VerifyLogin() | actions.RestoreRoutes():
                 self._on_routes(action)
+            case actions.AskDrained(_, operation_id):
+                asked = replace(self.seen.memory, drain_asked_seconds=self.clock.monotonic_seconds)
+                drained = operation_id if self.drained else asked.drained
+                self.seen = replace(self.seen, memory=replace(asked, drained=drained))
             case actions.SetFinalizer(present):
                 self.seen = replace(self.seen, finalizer=present)
 
@@ -149,8 +161,8 @@ class World:
                 self._sync(cronjob=False, stale=("CronJob",))
             case actions.DeleteRun(name):
                 self._sync(runs=tuple(run for run in runs if run.name != name))
-            case actions.StartFirstRun(at):
-                run = RunView(names.first_job(self.seen.name, at), "uid", self.clock.wall, active=False)
+            case actions.StartRun(at):
+                run = RunView(names.first_job(self.seen.name, at), "uid", self.clock.wall, active=self.runs_last)
                 self._sync(runs=(*runs, run))
 
     def _on_routes(self, action: Action) -> None:
@@ -165,10 +177,16 @@ class World:
                 )
                 self.seen = replace(seen, routes=routes, memory=replace(seen.memory, verified=None))
             case actions.VerifyLogin(target, chosen, operation_id):
-                asked = {r.name: RouteAnswer(r.shows == target, "asked") for r in seen.routes if r.name in chosen}
+                said = "HTTP 503" if self.login_down else "asked"
+                asked = {
+                    r.name: RouteAnswer(r.shows == target and not self.login_down, said)
+                    for r in seen.routes
+                    if r.name in chosen
+                }
                 ok = all(answer.ok for answer in asked.values())
-                answer = Verified(target, operation_id, ok, "asked", self.clock, asked)
-                self.seen = replace(seen, memory=replace(seen.memory, verified=answer))
+                answer = Verified(target, operation_id, ok, said, self.clock, asked)
+                attempts = 0 if ok else seen.memory.verify_attempts + 1
+                self.seen = replace(seen, memory=replace(seen.memory, verified=answer, verify_attempts=attempts))
             case actions.RestoreRoutes():
                 tried = replace(seen.memory, restore_attempts=seen.memory.restore_attempts + 1)
                 self.seen = replace(seen, memory=tried)
@@ -223,13 +241,14 @@ def failed_over(**parts: Any) -> World:
 times = st.datetimes(min_value=datetime(2020, 1, 1), max_value=datetime(2035, 1, 1), timezones=st.just(UTC))
 sides = st.sampled_from(["Primary", "Secondary"])
 blocks = st.none() | st.builds(
-    lambda system, at, override, changes: failover(
-        system, at, **({"override": override, "reason": "x"} if override else {}), secondaryChanges=changes
+    lambda system, at, override, changes, mode: failover(
+        system, at, **({"override": override, "reason": "x"} if override else {}), secondaryChanges=changes, mode=mode
     ),
     st.none() | sides,
     st.none() | times,
-    st.lists(st.sampled_from(["TargetHealthy", "RouteOwned", "CoolDown"]), unique=True),
+    st.lists(st.sampled_from(["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh"]), unique=True),
     st.none() | st.sampled_from(["Keep", "Discard"]),
+    st.none() | st.sampled_from(["Unplanned", "Planned"]),
 )
 specs = st.builds(
     lambda block, sync, zone, suspend, deletion: spec(

@@ -18,7 +18,7 @@ from bcp_operator.sync.correlations.sqlite import open_sqlite
 from bcp_operator.sync.correlations.store import Store
 from bcp_operator.sync.read import Reader
 from bcp_operator.sync.report import Tally
-from bcp_operator.sync.run import make_plan, read_both
+from bcp_operator.sync.run import make_plan, note_alone, read_both
 from bcp_operator.sync.spool import Spool
 from bcp_operator.sync.withhold import finish, withhold
 from bcp_operator.sync.world import Action
@@ -190,6 +190,7 @@ class Pair:
             )
             await applier.run()
             finish(decision, scope, self.store, tally)
+            note_alone(scope, spool, self.store, tally)
         finally:
             spool.close()
         return tally

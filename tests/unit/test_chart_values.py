@@ -27,10 +27,9 @@ def test_the_release_namespace_can_not_be_watched() -> None:
         ({"watchNamespaces": ["Team_A"]}, "'/watchNamespaces/0'"),
         ({"watchNamespaces": ["a", "a"]}, "'/watchNamespaces'"),
         ({"watchNamespaces": ["a,b"]}, "'/watchNamespaces/0'"),
-        ({"allowedHosts": ["https://x.test"]}, "'/allowedHosts/0'"),
-        ({"allowedHosts": ["a.test,b.test"]}, "'/allowedHosts/0'"),
-        ({"allowedHosts": [""]}, "'/allowedHosts/0'"),
-        ({"insecureHosts": ["x y"]}, "'/insecureHosts/0'"),
+        ({"allowedHosts": ["x" * 254]}, "'/allowedHosts/0'"),
+        ({"allowedHosts": [8080]}, "'/allowedHosts/0'"),
+        ({"insecureHosts": "x"}, "'/insecureHosts'"),
         ({"ingressClasses": {"edge": "caddy"}}, "'/ingressClasses/edge'"),
         ({"ingressClasses": {"a,b": "nginx"}}, "invalid propertyName 'a,b'"),
         ({"ingressAnnotations": ["a,b"]}, "'/ingressAnnotations/0'"),
@@ -54,6 +53,14 @@ def test_the_release_namespace_can_not_be_watched() -> None:
 )
 def test_the_schema_names_what_is_wrong(values: dict[str, Any], expected: str) -> None:
     assert expected in refusal(REQUIRED | values)
+
+
+@pytest.mark.parametrize("host", ["https://x.test", "a.test,b.test", "", "x y", "X.test", "x.test/path"])
+@pytest.mark.parametrize("name", ["allowedHosts", "insecureHosts"])
+def test_what_is_no_host_is_refused_with_words_that_help(name: str, host: str) -> None:
+    message = refusal(REQUIRED | {name: ["fine.test", host]})
+    assert f'{name}[1] is "{host}": write one host, or a shell pattern of hosts' in message
+    assert "without scheme, path or comma, e.g. login.acme.example or *.example.com" in message
 
 
 def test_a_release_can_be_scaled_to_nothing() -> None:

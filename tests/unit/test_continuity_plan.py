@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from bcp_operator.api.tenant_status import BCPTenantStatus
 from bcp_operator.continuity import actions
 from bcp_operator.continuity.observed import Memory, Now, Observed, Probe, Problem, RouteView, SyncView, WriterView
 from bcp_operator.continuity.plan import plan
 from bcp_operator.continuity.request import fingerprint
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from tests.unit import simulated_tenant as sim
@@ -145,7 +146,7 @@ def test_no_route_moves_before_the_fence_is_silent(seen: Observed, now: Now) -> 
 @many
 @given(worlds(), sim.clocks)
 def test_sync_runs_only_on_a_settled_primary(seen: Observed, now: Now) -> None:
-    if any(isinstance(a, actions.ApplySync | actions.StartFirstRun) for a in plan(seen, now).actions):
+    if any(isinstance(a, actions.ApplySync | actions.StartRun) for a in plan(seen, now).actions):
         assert seen.status.settled_system == "Primary"
         assert seen.lease is not None
         assert not seen.lease.fenced
@@ -161,7 +162,10 @@ def test_a_refused_tenant_does_nothing_outside(seen: Observed, now: Now) -> None
 
 @settings(max_examples=40, deadline=None, phases=PHASES, suppress_health_check=[HealthCheck.too_slow])
 @given(worlds_without_past(), sim.blocks, st.booleans())
-def test_every_world_settles_and_stays_settled(seen: Observed, later: dict[str, object] | None, crash: bool) -> None:
+def test_every_world_settles_and_stays_settled(seen: Observed, later: dict[str, Any] | None, crash: bool) -> None:
+    asked = [*(seen.spec.failover.override if seen.spec.failover else []), *(later or {}).get("override", [])]
+    # Passing over what can't be passed over is carried on for ever, until a route is ours again.
+    assume("RouteOwned" not in asked or not all(route.conflict for route in seen.routes))
     routes = tuple(replace(route, error=None) for route in seen.routes)
     world = sim.World(replace(seen, routes=routes))
     world.settle()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import pytest
+from bcp_operator.api.tenant_status import BCPTenantStatus
 from bcp_operator.continuity import runbook
 
 from tests.unit import simulated_tenant as sim
@@ -18,6 +20,29 @@ def test_an_ingress_is_annotated_in_its_own_dialect() -> None:
     ):
         seen = replace(world.seen, routes=tuple(replace(route, dialect=dialect) for route in world.seen.routes))
         assert runbook.steps(seen, "Primary")[-1].command.splitlines()[0].endswith(f" --overwrite {words}")
+
+
+def test_no_command_is_ever_cut() -> None:
+    """Eight routes and the longest login pages: more steps, each of whole commands."""
+    world = sim.fresh(
+        secondary=sim.spec().secondary.model_dump(by_alias=True)
+        | {"loginURL": f"https://secondary.example/{'x' * 1900}"},
+        login={
+            "url": "https://login.acme.example/",
+            "routes": [{"name": f"r{number}", "ingress": {"name": f"i{number}"}} for number in range(8)],
+        },
+    )
+    steps = runbook.steps(world.seen, "Primary")
+    BCPTenantStatus(runbook=steps)
+    sending = [step for step in steps if step.title.startswith("Send users to the secondary")]
+    assert [step.title[-8:] for step in sending] == [f"({number} of 4)" for number in range(1, 5)]
+    lines = [line for step in sending for line in step.command.splitlines()]
+    assert [shlex.split(line)[5] for line in lines] == [f"i{number}" for number in range(8)]
+    assert all(line.endswith("x" * 1900) for line in lines)
+
+
+def test_a_command_that_fits_nowhere_says_so() -> None:
+    assert runbook._joined(["a" * 5000, "b"]) == [f"{runbook.TOO_LONG}\nb"]
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def prober(monkeypatch: pytest.MonkeyPatch, probes: Probes) -> Prober:
 
 def system(number: int = 0) -> SystemSpec:
     """One of many systems."""
-    return spec().secondary.model_copy(update={"endpoint": f"https://api{number}.example"})
+    return spec().secondary.model_copy(update={"login_url": f"https://page{number}.example"})
 
 
 async def test_a_failure_in_time_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,3 +94,20 @@ async def test_an_endpoint_that_may_not_be_contacted_stops_the_sync_and_not_the_
     await made.settle()
     assert made.status["lastOperation"]["result"] == "Completed"
     assert made.status["activeSystem"] == "Secondary"
+
+
+async def test_looking_again_at_the_login_url_reads_and_writes_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await harness.started(monkeypatch)
+    made.tick(3600)
+    await made.request(activeSystem="Secondary")
+    await made.settle()
+    for _ in range(3):
+        made.tick(61)
+        calls = len(made.kube.world.calls)
+        pause = await made.reconcile()
+        # The CronJob, because there is none; the Ingress is the harness' controller, which was asked.
+        asked = {(verb, kind) for verb, kind, _ in made.kube.world.calls[calls:]}
+        assert asked == {("get", "CronJob"), ("get", "Ingress")}
+        assert len(made.kube.world.calls) - calls == 3
+        assert pause is not None
+        assert pause <= 60

@@ -84,10 +84,29 @@ def test_run_yaml_is_what_the_run_reads() -> None:
 
 def test_the_claim_outlives_its_tenant_and_the_rest_does_not() -> None:
     made = build()
+    assert made.claim is not None
     assert "ownerReferences" not in made.claim["metadata"]
     for manifest in (made.cronjob, made.run_configmap, made.report_configmap):
         assert manifest["metadata"]["ownerReferences"][0]["uid"] == "uid-1"
     assert "data" not in made.report_configmap
+
+
+def test_postgresql_needs_no_claim_and_its_secret_is_a_file() -> None:
+    made = build(sync={"store": {"postgresql": {"dsnSecretRef": {"name": "fleet"}}}})
+    assert made.claim is None
+    validate(made.cronjob, "1.36", strict=True)
+    config = RunConfig.model_validate(yaml.safe_load(made.run_configmap["data"]["run.yaml"]))
+    assert config.store.sqlite is None
+    assert config.store.postgresql is not None
+    pod = made.cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    assert "state" not in volumes
+    assert volumes["store"]["secret"] == {"secretName": "fleet", "optional": True, "defaultMode": 0o440}
+    (mount,) = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == "store"]
+    assert mount["readOnly"] is True
+    assert config.store.postgresql.dsn_file == f"{mount['mountPath']}/dsn"
+    assert config.store.postgresql.ca_file == f"{mount['mountPath']}/ca.crt"
+    assert "env" not in pod["containers"][0]
 
 
 def test_defaults_of_the_server_are_no_difference_and_edits_are() -> None:

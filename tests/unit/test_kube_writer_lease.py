@@ -34,7 +34,7 @@ async def test_ensure_creates_it_once_and_free() -> None:
     lease = await free(kube)
     state = await lease.read()
     assert state is not None
-    assert (state.is_free, state.fenced_by, state.needs_wait) == (True, None, False)
+    assert (state.holder, state.fenced_by, state.transitions) == ("", None, 0)
     assert state.obj["metadata"]["ownerReferences"] == [OWNER]
     assert state.obj["spec"]["leaseDurationSeconds"] == 15
     await take(kube, "run/pod-1/abcd")
@@ -47,13 +47,12 @@ async def test_a_lost_lease_comes_back_fenced_with_an_unknown_writer() -> None:
     state = await WriterLease(FakeKube(), NS, NAME).ensure(fenced_as="lost-7", labels=LABELS, owner=OWNER)
     assert state.fenced_by == "lost-7"
     assert state.previous_holder is None
-    assert state.needs_wait
 
 
-async def test_fence_of_a_free_lease_needs_no_wait() -> None:
+async def test_fence_of_a_free_lease_knows_that_nobody_held_it() -> None:
     lease = await free(FakeKube())
     state = await lease.fence("op-1")
-    assert (state.holder, state.previous_holder, state.needs_wait) == ("fence/op-1", "", False)
+    assert (state.holder, state.previous_holder, state.transitions) == ("fence/op-1", "", 1)
 
 
 async def test_fence_remembers_the_running_writer() -> None:
@@ -61,11 +60,7 @@ async def test_fence_remembers_the_running_writer() -> None:
     lease = await free(kube)
     await take(kube, "run/acme-sync-1-xyz/0a1b")
     state = await lease.fence("op-1")
-    assert (state.previous_holder, state.previous_pod, state.needs_wait) == (
-        "run/acme-sync-1-xyz/0a1b",
-        "acme-sync-1-xyz",
-        True,
-    )
+    assert state.previous_holder == "run/acme-sync-1-xyz/0a1b"
     # A crash and a new operation later the writer is still known.
     later = await lease.fence("op-2")
     assert (later.holder, later.previous_holder) == ("fence/op-2", "run/acme-sync-1-xyz/0a1b")
@@ -76,7 +71,6 @@ async def test_fence_over_a_lost_lease_keeps_the_writer_unknown() -> None:
     await lease.ensure(fenced_as="lost-1", labels=LABELS, owner=OWNER)
     state = await lease.fence("op-1")
     assert state.previous_holder is None
-    assert state.needs_wait
 
 
 async def test_fence_twice_writes_once() -> None:

@@ -39,13 +39,14 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
-async def test_redirect_is_reported_not_followed(authority: Authority) -> None:
+@pytest.mark.parametrize("more", ["?token=secret", "#token=secret", "?a#token=secret"])
+async def test_redirect_is_reported_not_followed(authority: Authority, more: str) -> None:
     async with serve(authority.context("login.acme.test")) as site:
-        site.redirect("/", "https://secondary.saas.test/login?token=secret")
+        site.redirect("/", f"https://secondary.saas.test/login{more}")
         answer = await ask_login(
             "https://login.acme.test/", hosts=HOSTS, connect_to=f"127.0.0.1:{site.port}", ca_pem=authority.pem
         )
-        assert (answer.status, answer.location) == (302, "https://secondary.saas.test/login?token=secret")
+        assert (answer.status, answer.location) == (302, f"https://secondary.saas.test/login{more}")
         assert answer.detail == "HTTP 302 to https://secondary.saas.test/login"
         assert site.requests == [("login.acme.test", "/")]
 

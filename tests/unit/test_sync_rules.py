@@ -42,14 +42,93 @@ def test_a_rename_keeps_the_pair_and_a_freed_name_can_be_taken_in_one_run() -> N
     assert made.twin("person", "c")["login"] == "a"
 
 
-def test_a_swap_of_names_confuses_nothing() -> None:
+@pytest.mark.parametrize("ring", ["ba", "bca", "dcab", "badc"])
+def test_names_that_go_round_in_a_ring_are_carried_in_one_run(ring: str) -> None:
+    made = pair(**{name: {"x": name} for name in sorted(ring)})
+    made.run()
+    twins = {row.primary_id: row.secondary_id for row in made.store.rows("person")}
+    for name, taken in zip(sorted(ring), ring, strict=True):
+        made.primary.entities["person"][name]["login"] = taken
+    assert {action.kind for action in made.plan()[0]} == {"update"}
+    tally = made.run()
+    assert (tally.total("failed"), tally.total("updated")) == (0, len(ring))
+    assert {row.primary_id: row.secondary_id for row in made.store.rows("person")} == twins
+    for name, taken in zip(sorted(ring), ring, strict=True):
+        assert made.twin("person", name) == {"login": taken, "on": True, "x": name}
+    assert set(kinds(made)) == set()
+
+
+def test_a_chain_of_freed_names_takes_one_more_request_for_each() -> None:
+    made = pair(**{f"n{number:02d}": {} for number in range(30)})
+    made.run()
+    people = made.primary.entities["person"]
+    for number in range(29):
+        people[f"n{number:02d}"]["login"] = f"n{number + 1:02d}"  # each takes the name of the one behind it
+    people["n29"]["login"] = "n30"
+    people["new"] = {"login": "n00", "on": True}
+    sent = 0
+
+    def count(*_: Any) -> None:
+        nonlocal sent
+        sent += 1
+
+    made.secondary.fail = count
+    tally = made.run()
+    assert (tally.total("failed"), tally.total("created"), tally.total("updated")) == (0, 1, 30)
+    assert sent <= 2 * 31 + 1  # (and one notice of a create that was answered)
+    assert {made.twin("person", name)["login"] for name in people} == {body["login"] for body in people.values()}
+
+
+def test_a_run_that_dies_while_one_steps_aside_is_finished_by_the_next() -> None:
     made = pair(a={"x": 1}, b={"x": 2})
     made.run()
     people = made.primary.entities["person"]
     people["a"]["login"], people["b"]["login"] = "b", "a"
+
+    def die(verb: str, _type: str, body: Any) -> None:
+        if verb == "update" and any(str(entity["login"]).startswith("bcp-") for entity in twins()):
+            raise KeyboardInterrupt
+
+    def twins() -> list[dict[str, Any]]:
+        return list(made.secondary.entities["person"].values())
+
+    made.secondary.fail = die
+    with pytest.raises(KeyboardInterrupt):
+        made.run()
+    assert sorted(str(twin["login"])[:4] for twin in twins()) in (["a", "bcp-"], ["b", "bcp-"])
+    made.secondary.fail = lambda *_: None
+    assert made.run().total("failed") == 0
+    assert (made.twin("person", "a"), made.twin("person", "b")) == (people["a"], people["b"])
+
+
+def test_a_name_that_somebody_else_has_in_the_secondary_is_said_and_nobody_steps_aside() -> None:
+    made = pair(a={}, b={})
+    made.run()
+    made.secondary.entities["person"]["x"] = {"login": "taken", "on": True}
+    made.primary.entities["person"]["a"]["login"] = "taken"
+    made.primary.entities["person"]["b"]["login"] = "a"
     tally = made.run()
-    assert tally.total("failed") == 2  # each is in the other's way: said, not forced
-    assert (made.twin("person", "a")["x"], made.twin("person", "b")["x"]) == (1, 2)
+    assert sorted((issue.key, issue.reason.partition(":")[0]) for issue in tally.errors) == [
+        ("a", "Duplicate"),
+        ("taken", "Duplicate"),
+    ]
+    assert {str(entity["login"]) for entity in made.secondary.entities["person"].values()} == {"a", "b", "taken"}
+
+
+def test_who_may_not_step_aside_is_reported_with_those_that_wait() -> None:
+    made = pair(a={}, b={})
+    made.run()
+    people = made.primary.entities["person"]
+    people["a"]["login"], people["b"]["login"] = "b", "a"
+
+    def fail(verb: str, _type: str, body: Any) -> None:
+        if verb == "update" and str(body["login"]).startswith("bcp-"):
+            raise CallFailed("Refused", "HTTP 400")
+
+    made.secondary.fail = fail
+    tally = made.run()
+    assert [issue.reason for issue in tally.errors] == ["Duplicate: HTTP 409"] * 2
+    assert {made.twin("person", name)["login"] for name in "ab"} == {"a", "b"}
 
 
 def test_who_returns_under_another_id_is_found_again() -> None:
@@ -402,3 +481,27 @@ def test_the_order_of_types() -> None:
     assert type_order(ring, {"person", "team"}) == [["person", "team"]]
     assert dependents(profile(), {"person"}) == {"person", "team"}
     assert dependents(profile(), {"team"}) == {"team"}
+
+
+@pytest.mark.parametrize("policy", ["OmitField", "Skip"])
+def test_who_refers_to_one_that_had_to_wait_for_its_name_is_linked_in_the_same_run(policy: str) -> None:
+    made = pair(old={"login": "bo"}, third={"login": "flo"})
+    made.policy["onUnresolved"] = policy
+    made.run()
+    made.primary.entities["person"] = {
+        "old": {"login": "cy", "on": True},
+        "new": {
+            "login": "bo",
+            "on": True,
+            "boss": {"id": "new"},
+        },  # can't be made before the other one gives up its name
+        "other": {"login": "ada", "on": True, "boss": {"id": "new"}},
+    }
+    made.primary.entities["person"]["third"] = {"login": "flo", "on": True, "boss": {"id": "new"}}
+    tally = made.run()
+    assert (tally.total("failed"), tally.total("skipped"), tally.unresolved) == (0, 0, [])
+    row = made.store.by_primary("person", "new")
+    assert row is not None
+    assert made.twin("person", "other")["boss"] == made.twin("person", "third")["boss"] == {"id": row.secondary_id}
+    assert made.twin("person", "new")["boss"] == {"id": row.secondary_id}
+    assert (tally.total("created"), tally.total("updated")) == (2, 2)

@@ -3,33 +3,18 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bcp_operator.sync.correlations.sqlite import open_sqlite
-from bcp_operator.sync.correlations.store import Row, Store, StoreError, correlation_id
+from bcp_operator.sync.correlations.store import Row, RowRefused, StoreError, correlation_id
+
+from tests.unit.stores import Opener
+from tests.unit.sync_worlds import Pair
 
 PAIR, OTHER = "aa" * 32, "bb" * 32
 ROW = Row("user", "p1", "c1", "s1", "ada", "h1", "h2", {"a": ("x", "x"), "b": ("x", None)}, "ACTIVE", 1)
-
-Opener = Callable[[str], Store]
-
-
-@pytest.fixture(params=["sqlite"])
-def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    opened: list[Store] = []
-
-    def make(pair: str) -> Store:
-        for store in opened:
-            store.close()  # one writer at a time
-        opened.append(open_sqlite(tmp_path / "new" / "c.db", pair))
-        return opened[-1]
-
-    yield make
-    for store in opened:
-        store.close()
 
 
 def test_rows_come_back_as_they_were_saved(opener: Opener) -> None:
@@ -101,6 +86,47 @@ def test_find_knows_every_name_of_a_pair(opener: Opener, text: str) -> None:
     store = opener(PAIR)
     store.save([ROW, Row("user", "zz", "yy")])
     assert [row.primary_id for row in store.find(text)] == ["p1"]
+
+
+def test_what_the_secondary_alone_had_is_remembered(opener: Opener) -> None:
+    store = opener(PAIR)
+    assert store.alone("user") == set()
+    store.set_alone("user", {"s8", "s9"})
+    store.set_alone("user", {"s9", "s10"})
+    store.set_alone("group", {"g"})
+    assert opener(PAIR, read_only=True).alone("user") == {"s9", "s10"}
+    assert opener(OTHER).alone("user") == set()
+
+
+def test_loading_replaces_everything_of_the_pair_or_nothing(opener: Opener) -> None:
+    opener(OTHER).save([replace(ROW, key="theirs")])
+    store = opener(PAIR)
+    store.save([replace(ROW, primary_id="old", secondary_id="so")])
+    store.set_copied(["old"])
+    with pytest.raises(RowRefused):
+        store.load([ROW, replace(ROW, primary_id="p2")], ["user"])  # one entity of the secondary, twice
+    assert [row.primary_id for row in store.rows()] == ["old"]
+    assert store.copied("old")
+    store.load([ROW, replace(ROW, primary_id="p2", secondary_id="s2")], ["user"])
+    assert [row.primary_id for row in store.rows()] == ["p1", "p2"]
+    assert (store.copied("user"), store.copied("old")) == (True, False)
+    assert [row.key for row in opener(OTHER).rows()] == ["theirs"]
+
+
+def test_rows_come_in_one_order_whatever_the_alphabet(opener: Opener) -> None:
+    store = opener(PAIR)
+    ids = ["B", "a", "Z", "\u00e4", "z", "1", "10", "9", "_", "\U0001f600"]
+    store.save([replace(ROW, primary_id=name, secondary_id=f"s{name}") for name in ids])
+    assert [row.primary_id for row in store.rows()] == sorted(ids)
+
+
+def test_a_plan_sees_an_empty_store_where_no_run_has_been_and_makes_none(opener: Opener) -> None:
+    store = opener(PAIR, read_only=True)
+    assert list(store.rows()) == []
+    assert not store.copied("user")
+    opener(PAIR).save([ROW])
+    store = opener(PAIR, read_only=True)
+    assert store.by_primary("user", "p1") == ROW
 
 
 def test_the_correlation_id_needs_no_store() -> None:
@@ -213,7 +239,9 @@ def test_a_store_of_the_first_schema_is_taken_over(tmp_path: Path) -> None:
     store.save([ROW])
     store.close()
     db = sqlite3.connect(path)
-    db.executescript("DROP TABLE copied; DROP TABLE withheld; DROP TABLE approval; PRAGMA user_version = 1;")
+    db.executescript(
+        "DROP TABLE alone; DROP TABLE copied; DROP TABLE withheld; DROP TABLE approval; PRAGMA user_version = 1;"
+    )
     db.close()
     reading = open_sqlite(path, PAIR, read_only=True)
     assert (reading.copied("user"), reading.withheld("sha256:a"), reading.approval_used("sha256:a")) == (False,) * 3
@@ -223,3 +251,20 @@ def test_a_store_of_the_first_schema_is_taken_over(tmp_path: Path) -> None:
     store.withhold("sha256:a", ["f"])
     assert store.withheld("sha256:a", "f")
     store.close()
+
+
+def test_on_a_full_disk_nothing_reaches_the_secondary(tmp_path: Path) -> None:
+    store = open_sqlite(tmp_path / "c.db", PAIR)
+    made = Pair(store=store)
+    made.primary.entities["person"] = {f"p{n:03d}": {"login": f"{n}-" + "l" * 900, "on": True} for n in range(200)}
+    store._db.execute("PRAGMA max_page_count = 20")
+    with pytest.raises(StoreError, match="no space is left"):
+        made.run()
+    known = {row.key for row in store.rows("person", "PENDING")} | {row.key for row in store.rows("person", "ACTIVE")}
+    sent = {body["login"] for body in made.secondary.entities["person"].values()}
+    assert sent <= known
+    store.close()
+    again = Pair(made.primary, made.secondary, open_sqlite(tmp_path / "c.db", PAIR))  # the volume was enlarged
+    assert again.run().total("failed") == 0
+    assert len(made.secondary.entities["person"]) == 200
+    again.store.close()

@@ -70,6 +70,13 @@ app.kubernetes.io/part-of: bcp-operator
 {{- if not .Values.allowedHosts -}}
 {{- fail "\n\nallowedHosts is empty: the operator and the sync would refuse every system. Name the hosts of your systems and login URLs, e.g. --set 'allowedHosts={*.example.com,login.acme.example}'\n" -}}
 {{- end -}}
+{{- range $list := list "allowedHosts" "insecureHosts" -}}
+{{- range $index, $host := index $.Values $list -}}
+{{- if not (regexMatch "^[a-z0-9*?\\[\\]!.:-]+$" $host) -}}
+{{- fail (printf "\n\n%s[%d] is %q: write one host, or a shell pattern of hosts, in lower case and without scheme, path or comma, e.g. login.acme.example or *.example.com\n" $list $index $host) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The API token as an explicit volume: short-lived, and not mounted where it isn't asked for. */}}

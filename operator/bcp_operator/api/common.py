@@ -136,6 +136,12 @@ def port_of(url: str) -> str:
     return f"({given} == '' ? ':443' : {given})"
 
 
+def not_longer(one: str, other: str) -> str:
+    """CEL: the first of two durations is at most as long as the second. What is no duration is left to its own rule."""
+    sound = f"[{one}, {other}].all(d, d.matches('^([0-9]+[hms])+$') && !d.matches('^[0hms]*$'))"
+    return f"!{sound} || duration({one}) <= duration({other})"
+
+
 POSITIVE_DURATION = Rule("!self.matches('^[0hms]*$')", "must be longer than zero: e.g. 30s, 10m or 26h")
 NAMED_TIME_ZONE = Rule(
     "self.lowerAscii() != 'local'", "Local differs from node to node: name a zone, e.g. Europe/Berlin"

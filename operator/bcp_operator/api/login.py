@@ -24,14 +24,12 @@ from .common import (
 AnnotationValue = Annotated[str, Field(max_length=1024)]
 
 OWN_LABELS = (LABEL_TENANT, LABEL_COMPONENT, LABEL_MANAGED_BY)
+NGINX_REDIRECT = "nginx.ingress.kubernetes.io/temporal-redirect"
+NGINX_PERMANENT = "nginx.ingress.kubernetes.io/permanent-redirect"
+HAPROXY_REDIRECT = "haproxy.org/request-redirect"
 REDIRECT_ANNOTATIONS = (
     f"{GROUP}/shows",
-    "nginx.ingress.kubernetes.io/temporal-redirect",
-    "nginx.ingress.kubernetes.io/temporal-redirect-code",
-    "nginx.ingress.kubernetes.io/permanent-redirect",
-    "nginx.ingress.kubernetes.io/permanent-redirect-code",
-    "haproxy.org/request-redirect",
-    "haproxy.org/request-redirect-code",
+    *(f"{key}{part}" for key in (NGINX_REDIRECT, NGINX_PERMANENT, HAPROXY_REDIRECT) for part in ("", "-code")),
 )
 
 

@@ -16,8 +16,11 @@ RUN_KEY = "run.yaml"
 REPORT_KEY = "report.json"
 PROFILE_KEY = "profile.yaml"
 
-MAX_TENANT_NAME_LENGTH = 40
-"""Kubernetes allows 63 characters in a Job's name; `<tenant>-sync-<10 digits>` must fit, and so must a pod suffix."""
+FENCE_PREFIX = "fence/"
+RUN_PREFIX = "run/"
+"""What the holder of a writer Lease begins with: fence/<operation>, or run/<pod>/<random>."""
+WRITER_LEASE_SECONDS = 15
+"""A run that could not renew for so long writes no more; so does one that lost the Lease to a fence."""
 
 
 def sync_cronjob(tenant: str) -> str:

@@ -97,10 +97,24 @@ class RunSqlite(RunModel):
     path: Text = Field(description="Path of the database.")
 
 
-class RunStore(RunModel):
-    """Where correlations are kept."""
+class RunPostgresql(RunModel):
+    """Correlations in PostgreSQL."""
 
-    sqlite: RunSqlite = Field(description="SQLite.")
+    dsn_file: Text = Field(description="File with the DSN: postgresql://user:password@host:5432/database.")
+    ca_file: str | None = Field(None, description="PEM bundle of a private CA; not there = the public authorities.")
+
+
+class RunStore(RunModel):
+    """Where correlations are kept: exactly one of the two."""
+
+    sqlite: RunSqlite | None = Field(None, description="SQLite.")
+    postgresql: RunPostgresql | None = Field(None, description="PostgreSQL.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "RunStore":
+        if (self.sqlite is None) == (self.postgresql is None):
+            raise ValueError("give sqlite or postgresql, and not both")
+        return self
 
 
 class AuthoritativeServer(RunModel):

@@ -98,7 +98,7 @@ class _Converter:
         if "description" not in out:
             raise SchemaError(f"{path}: needs a description")
         if defaults and not required and "$ref" in raw:
-            out["default"] = {}
+            out.setdefault("default", {})
         return out
 
     def _reference(self, raw: Schema, path: str) -> Schema:

@@ -23,14 +23,18 @@ from .common import (
     checked_by,
     has_ip_host,
     host_of,
+    not_longer,
     port_of,
 )
 from .login import IngressRoute, LoginSpec, Rfc2136Route, Route
+from .notify import Notify
+from .safety import SafetyRules, SafetySpec, Severity
 from .tenant_status import (
     ActiveSystem,
     BCPTenantStatus,
     FinishedOperation,
     LastRun,
+    Mode,
     Operation,
     OperationResult,
     OperationType,
@@ -54,10 +58,12 @@ __all__ = [
     "IngressRoute",
     "LastRun",
     "LoginSpec",
+    "Notify",
     "Operation",
     "OperationResult",
     "OperationType",
     "Phase",
+    "PostgresqlStore",
     "Rfc2136Route",
     "Route",
     "RouteStatus",
@@ -74,11 +80,9 @@ __all__ = [
     "SystemSpec",
 ]
 
-Severity = Literal["Block", "Warn"]
-
-# RFC 3339 as every reader of ours takes it; the API server's own check of date-time lets more through.
+# RFC 3339 as every reader of ours takes it, in a year with which all can reckon; the API server's own check of date-time lets more through.
 RFC3339_PATTERN = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"^2[0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
     r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
 
@@ -91,8 +95,38 @@ IDENTITY = Rule(
 class Health(Model):
     """How to ask a system whether it works."""
 
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            not_longer("self.timeout", "self.interval"),
+            "must not be longer than interval: an answer has to be there before the next question",
+            ".timeout",
+        ),
+        Rule(
+            not_longer("self.slowAfter", "self.timeout"),
+            "must not be longer than timeout: what takes longer than that is no answer at all",
+            ".slowAfter",
+        ),
+    )
+
     path: str = Field(max_length=1024, pattern=r"^/[^\s#]*$", description="Path below the endpoint, e.g. /health.")
     expect_status: int = Field(200, ge=100, le=599, description="HTTP status that means healthy.")
+    interval: GoDuration = Field(
+        "60s", description="Time between two questions, e.g. 60s.", json_schema_extra=checked_by(POSITIVE_DURATION)
+    )
+    timeout: GoDuration = Field(
+        "5s",
+        description="Without an answer by then a question has failed. A switch itself waits one second at most.",
+        json_schema_extra=checked_by(POSITIVE_DURATION),
+    )
+    slow_after: GoDuration = Field(
+        "2s", description="Answers that take longer are slow.", json_schema_extra=checked_by(POSITIVE_DURATION)
+    )
+    failure_threshold: int = Field(
+        3,
+        ge=1,
+        le=10,
+        description="So many failed (or slow, or impossible) questions in a row make it Down (Slow, Unknown).",
+    )
 
 
 class SystemSpec(Model):
@@ -137,7 +171,9 @@ class SystemSpec(Model):
         description="The system's own login page: where users are sent while this system is active.",
     )
     health: Health | None = Field(
-        None, description="Health check. Without it, any answer of the login page below 500 counts as healthy."
+        None,
+        description="Health check. Without it, any answer of the login page below 500 counts as healthy, with the other "
+        "values as they are by default.",
     )
 
 
@@ -150,10 +186,24 @@ class SqliteStore(Model):
     )
 
 
-class StoreSpec(Model):
-    """Where the correlations (which entity is which in the other system) are kept."""
+class PostgresqlStore(Model):
+    """Correlations in a PostgreSQL database that any number of tenants may share."""
 
-    sqlite: SqliteStore = Field(default_factory=SqliteStore, description="SQLite on a PersistentVolumeClaim.")
+    dsn_secret_ref: SecretRef = Field(
+        description="Secret with the key dsn, postgresql://user:password@host:5432/database, and where the server's "
+        "certificate is of a private CA its bundle under ca.crt."
+    )
+
+
+class StoreSpec(Model):
+    """Where the correlations (which entity is which in the other system) are kept: exactly one kind."""
+
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule("has(self.sqlite) != has(self.postgresql)", "set exactly one kind of store: sqlite or postgresql"),
+    )
+
+    sqlite: SqliteStore | None = Field(None, description="SQLite on a PersistentVolumeClaim.")
+    postgresql: PostgresqlStore | None = Field(None, description="PostgreSQL; the run brings its schema up to date.")
 
 
 class SyncSpec(Model):
@@ -174,14 +224,17 @@ class SyncSpec(Model):
         description="Lets the withheld actions with this hash through, once; status.sync.lastRun.withheldHash has it.",
     )
     store: StoreSpec = Field(
-        default_factory=StoreSpec,
+        default_factory=lambda: StoreSpec(sqlite=SqliteStore()),
         description="Where the correlations are kept. Immutable.",
-        json_schema_extra=checked_by(
-            Rule(
-                "self == oldSelf",
-                "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store",
-            )
-        ),
+        json_schema_extra={
+            "default": {"sqlite": {}},
+            **checked_by(
+                Rule(
+                    "self == oldSelf",
+                    "is immutable, because the correlations are in it: create another BCPTenant to start with an empty store",
+                )
+            ),
+        },
     )
 
 
@@ -201,6 +254,11 @@ class FailoverSpec(Model):
             ".override",
         ),
         Rule(
+            "!has(self.mode) || self.mode != 'Planned' || has(self.requestedAt)",
+            "Planned counts once, together with a new requestedAt: set requestedAt to the time of now",
+            ".mode",
+        ),
+        Rule(
             "!has(self.secondaryChanges) || self.secondaryChanges != 'Discard' || has(self.requestedAt)",
             "Discard counts once, together with a new requestedAt: set requestedAt to the time of now",
             ".secondaryChanges",
@@ -217,9 +275,14 @@ class FailoverSpec(Model):
         "and override and secondaryChanges count only with a newer one.",
         json_schema_extra={"pattern": RFC3339_PATTERN},
     )
+    mode: Mode | None = Field(
+        None,
+        description="Consent, one-shot, for the way out: Planned runs one more sync first and switches only when that has succeeded; "
+        "needs a newer requestedAt. Absent or Unplanned: at once.",
+    )
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=3,
+        max_length=4,
         description="Consent, one-shot: safety rules to pass over. Needs a reason, a newer requestedAt and the right failover-override.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},  # one decision: never merged from two writers
     )
@@ -228,42 +291,6 @@ class FailoverSpec(Model):
         description="Consent, one-shot: Discard lets the sync overwrite what was changed in the secondary; needs a newer "
         "requestedAt and the right failover-override. Absent or Keep: the way back is held.",
     )
-
-
-class SafetyRules(Model):
-    """Severity of each preflight rule: Block refuses the switch, Warn only says so."""
-
-    target_healthy: Severity = Field(
-        "Block",
-        alias="TargetHealthy",
-        description="The system to switch to answers. Only a failed probe blocks; an unknown one warns.",
-    )
-    route_owned: Severity = Field(
-        "Block",
-        alias="RouteOwned",
-        description="The route carries no redirect of somebody else's. Blocks that route alone.",
-    )
-    cool_down: Severity | None = Field(
-        None,
-        alias="CoolDown",
-        description="minSwitchInterval has passed since the last switch. Absent: Warn on the way out, Block on the way back.",
-    )
-
-
-class SafetySpec(Model):
-    """What is looked at before a switch."""
-
-    min_switch_interval: GoDuration = Field(
-        "10m",
-        description="Time to let pass between two switches, e.g. 10m.",
-        json_schema_extra=checked_by(POSITIVE_DURATION),
-    )
-    max_recovery_point_age: GoDuration = Field(
-        "26h",
-        description="Age of the last successful sync above which RecoveryPointFresh turns False, e.g. 26h.",
-        json_schema_extra=checked_by(POSITIVE_DURATION),
-    )
-    rules: SafetyRules = Field(default_factory=SafetyRules, description="Severity of each preflight rule.")
 
 
 _BY_DNS = "self.login.routes.exists(r, has(r.rfc2136) || has(r.dnsEndpoint))"
@@ -335,6 +362,12 @@ class BCPTenantSpec(Model):
         None, description="The failover field. Leave it out of Git. Changes need the right failover."
     )
     safety: SafetySpec = Field(default_factory=SafetySpec, description="What is looked at before a switch.")
+    notify: list[Notify] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Whom to tell what happens, by HTTP POST. Best effort, never in a switch's way.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
     suspend: bool = Field(False, description="Stops the sync and the repair of routes, never a switch.")
     deletion_policy: Literal["Retain", "Restore"] = Field(
         "Retain",

@@ -7,10 +7,11 @@ from pydantic import Field
 from .common import Model, System, Timestamp
 from .conditions import Condition
 
-RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown"]
-Step = Literal["Preflight", "Record", "Fence", "Route", "Verify", "Finish"]
+RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh"]
+Mode = Literal["Unplanned", "Planned"]
+Step = Literal["Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Drain", "Finish"]
 OperationType = Literal["Failover", "Failback"]
-OperationResult = Literal["Completed", "Refused", "Failed", "Superseded"]
+OperationResult = Literal["Completed", "Refused", "Superseded"]
 Phase = Literal["Pending", "Primary", "FailingOver", "Secondary", "FailingBack", "Held", "Suspended"]
 ActiveSystem = Literal["Primary", "Secondary", "Mixed", "Unknown"]
 
@@ -28,6 +29,9 @@ class Operation(Model):
         False,
         description="The start was taken from managedFields (whole seconds): rtoSeconds is an upper bound.",
     )
+    verified_time: Timestamp | None = Field(
+        None, description="When a planned switch was seen on its side; it may wait for the drain after that."
+    )
     deadline: Timestamp | None = Field(
         None, description="After this the operation is Stalled; it goes on all the same."
     )
@@ -38,11 +42,18 @@ class Operation(Model):
     reason: str = Field("", max_length=512, description="spec.failover.reason at the time.")
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=3,
+        max_length=4,
         description="Rules that were passed over.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
+    warnings: list[Annotated[str, Field(max_length=256)]] = Field(
+        default_factory=list,
+        max_length=8,
+        description="Rules that were not met and did not block.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
     secondary_changes: Literal["Keep", "Discard"] = Field("Keep", description="Consent that counted.")
+    mode: Mode = Field("Unplanned", description="Consent that counted: Planned has copied once more before.")
 
 
 class FinishedOperation(Operation):
@@ -156,7 +167,7 @@ class BCPTenantStatus(Model):
     )
     runbook: list[RunbookStep] = Field(
         default_factory=list,
-        max_length=8,
+        max_length=10,
         description="Commands that work while the operator is down.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bcp_operator.api.common import System
+from bcp_operator.api.safety import Drain
 from bcp_operator.api.tenant_status import BCPTenantStatus
 
 
@@ -41,10 +42,10 @@ class ApplySync:
 
 
 @dataclass(frozen=True)
-class StartFirstRun:
-    """Make the Job of the run at once, named after the enabling time."""
+class StartRun:
+    """Make the Job of a run outside the schedule, named after its time: enabling, or the start of a planned switch."""
 
-    enabled_at: datetime
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,14 @@ class VerifyLogin:
 
 
 @dataclass(frozen=True)
+class AskDrained:
+    """Ask whether those who work in the primary have finished."""
+
+    drain: Drain
+    operation_id: str
+
+
+@dataclass(frozen=True)
 class RestoreRoutes:
     """The tenant goes: send users back to the primary."""
 
@@ -99,11 +108,12 @@ Action = (
     | ReleaseWriter
     | MarkEnabled
     | ApplySync
-    | StartFirstRun
+    | StartRun
     | DeleteCronJob
     | DeleteRun
     | ApplyRoutes
     | VerifyLogin
+    | AskDrained
     | RestoreRoutes
     | SetFinalizer
 )

@@ -3,13 +3,17 @@
 from dataclasses import replace
 from datetime import datetime
 
+from bcp_operator.api.common import System
 from bcp_operator.api.conditions import Condition, ConditionStatus, ConditionType, merge
 from bcp_operator.api.tenant_status import BCPTenantStatus, LastRun
 
-from . import durations, fence, operation, phase, request, runbook, runs, steady
+from . import durations, fence, health, operation, phase, readiness, request, runbook, runs, steady
 from .observed import Now, Observed, Problem, RouteView
 
 SIDE_WORDS = {"Primary": "the primary", "Secondary": "the secondary"}
+MISSES = 2
+"""So many wrong answers in a row, and the login URL is no longer verified; one may be anybody's."""
+STALLED_ATTEMPTS = 6
 
 
 class Assessment:
@@ -24,6 +28,7 @@ class Assessment:
         self.routes = phase.routes(seen, base)
         self.sync = runs.fold(seen, now)
         self.silence = fence.silence(seen, now)
+        self.verified = self._login_verified()
 
     def status(self) -> BCPTenantStatus:
         """The complete status."""
@@ -61,9 +66,11 @@ class Assessment:
             self._make(
                 "Reconciling", "True" if going and not first else "False", going if going and not first else _SETTLED
             ),
+            *self._systems(),
+            self._make("FailoverReady", *readiness.failover_ready(self._current(), self.now, self._holding())),
             self._recovery_point(),
             self._login_routed(),
-            self._login_verified(),
+            self.verified,
             self._sync_fenced(),
             self._correlations(),
             self._guarded(),
@@ -99,12 +106,37 @@ class Assessment:
             self._refusal(),
             seen.sync_problem if seen.spec.sync.enabled else None,
             self._left_over_fence(),
+            self._unverified() if self._given_up() else None,
         ]
         found += [Problem("RouteOwned", f"route {r.name}: {r.conflict}") for r in seen.routes if r.conflict]
         if base.operation is None:
             found += [Problem(_unreadable(r), f"route {r.name}: {r.error}") for r in seen.routes if r.error]
             found += [Problem("RouteDrifted", f"route {r.name}: {r.drift}") for r in seen.routes if r.drift]
         return [problem for problem in found if problem is not None]
+
+    def _holding(self) -> Problem | None:
+        """What keeps this tenant from doing anything at all."""
+        seen = self.seen
+        held = Problem("IntentConflict", self.conflict) if self.conflict else None
+        return seen.refused or seen.claimed or seen.blocked or held
+
+    def _current(self) -> Observed:
+        """What is seen, with the recovery point as it is now."""
+        return replace(self.seen, status=self.base.model_copy(update={"sync": self.sync}))
+
+    def _unverified(self) -> Problem | None:
+        """Outside a switch the login URL does not show the side on which users should be."""
+        if self.base.operation is not None or self.verified.status != "False":
+            return None
+        return Problem(
+            "LoginNotVerified", f"the login URL does not send users to {SIDE_WORDS[self.side]}: {self.verified.message}"
+        )
+
+    def _given_up(self) -> bool:
+        """It has been asked for about a minute: somebody has to look. A restart forgets the count, not the verdict."""
+        stalled = next((c for c in self.base.conditions if c.type == "Stalled"), None)
+        before = stalled is not None and stalled.status == "True" and stalled.reason == "LoginNotVerified"
+        return before or self.seen.memory.verify_attempts >= STALLED_ATTEMPTS
 
     def _overdue(self) -> Problem | None:
         running = self.base.operation
@@ -141,8 +173,20 @@ class Assessment:
             return [Problem(running.type, f"{running.type} {running.id}: step {running.step}")]
         if self.base.settled_system is None:
             return [Problem("Observing", "where users are is not known yet")]
+        unverified = self._unverified()
+        if unverified is not None:
+            return [unverified]
         off = [route.name for route in self.routes if not route.written and not route.message]
         return [Problem("Routing", f"route {', '.join(off)} is not as desired")] if off and not self.conflict else []
+
+    def _systems(self) -> list[Condition]:
+        """What the probes say; Unknown until they have said something."""
+        return [self._system("Primary", "PrimaryHealthy"), self._system("Secondary", "SecondaryHealthy")]
+
+    def _system(self, side: System, kind: ConditionType) -> Condition:
+        track = self.seen.health.get(side, health.Track())
+        status: ConditionStatus = {"Healthy": "True", "Unknown": "Unknown"}.get(track.state, "False")  # type: ignore[assignment]
+        return self._make(kind, status, Problem(track.state, track.detail))
 
     def _recovery_point(self) -> Condition:
         if not self.seen.spec.sync.enabled:
@@ -170,12 +214,14 @@ class Assessment:
             return self._make(
                 "LoginVerified", "Unknown", Problem("IntentConflict", "users are not where they should be")
             )
-        if answer is not None and answer.target == self.side and ours in (None, answer.operation_id):
+        before = next((c for c in self.base.conditions if c.type == "LoginVerified"), None)
+        fine = before is not None and before.status == "True" and before.reason == self.side and ours is None
+        missed = answer is not None and not answer.ok and fine and self.seen.memory.verify_attempts < MISSES
+        if answer is not None and answer.target == self.side and ours in (None, answer.operation_id) and not missed:
             status: ConditionStatus = "True" if answer.ok else "False"
             detail = f"the login URL sends users to {SIDE_WORDS[self.side]}" if answer.ok else answer.detail
             return self._make("LoginVerified", status, Problem(self.side if answer.ok else "NotVerified", detail))
-        before = next((c for c in self.base.conditions if c.type == "LoginVerified"), None)
-        if before is not None and before.status == "True" and before.reason == self.side and ours is None:
+        if before is not None and fine:
             return self._make("LoginVerified", "True", Problem(before.reason, before.message))
         return self._make("LoginVerified", "Unknown", Problem("NotAsked", "the login URL has not been asked yet"))
 
@@ -243,6 +289,8 @@ def next_change(seen: Observed, status: BCPTenantStatus, now: Now) -> float | No
         times.append(status.sync.last_success_time + durations.parse(seen.spec.safety.max_recovery_point_age))
     if status.operation and status.operation.deadline:
         times.append(status.operation.deadline)
+    ready = readiness.next_change(status, seen.spec.safety.min_switch_interval)
+    times += [ready] if ready is not None else []
     ahead = [(time - now.wall).total_seconds() for time in times if time > now.wall]
     return min(ahead) + 0.5 if ahead else None
 

@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from typing import Literal
 from urllib.parse import urlsplit
 
+from bcp_operator.api.login import HAPROXY_REDIRECT, NGINX_PERMANENT, NGINX_REDIRECT
+
 __all__ = ["BY_CLASS", "DIALECTS", "HAPROXY", "NGINX", "Dialect", "IngressSetup"]
 
 # Never 301 or 308: browsers keep those for good, and users would not come back.
@@ -56,16 +58,16 @@ class Dialect:
 
 NGINX = Dialect(
     # 302. The path is lost: the controllers refuse $request_uri in this value since it was a way to inject code.
-    redirect_key="nginx.ingress.kubernetes.io/temporal-redirect",
-    rivals=("nginx.ingress.kubernetes.io/permanent-redirect",),
-    code_key="nginx.ingress.kubernetes.io/temporal-redirect-code",
+    redirect_key=NGINX_REDIRECT,
+    rivals=(NGINX_PERMANENT,),
+    code_key=f"{NGINX_REDIRECT}-code",
     leads_to="URL",
 )
 HAPROXY = Dialect(
     # 302 unless the code says otherwise; "%[capture.req.uri]" is put behind the value, so it has to be an origin.
-    redirect_key="haproxy.org/request-redirect",
+    redirect_key=HAPROXY_REDIRECT,
     rivals=(),
-    code_key="haproxy.org/request-redirect-code",
+    code_key=f"{HAPROXY_REDIRECT}-code",
     leads_to="Origin",
 )
 DIALECTS = {"nginx": NGINX, "haproxy": HAPROXY}

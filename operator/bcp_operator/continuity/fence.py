@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from .actions import Action, CreateLease, DeleteCronJob, DeleteRun, HoldWriter
-from .observed import FENCE_PREFIX, RUN_PREFIX, Now, Observed, WriterView
+from bcp_operator.api.names import FENCE_PREFIX, RUN_PREFIX, WRITER_LEASE_SECONDS
 
-LEASE_SECONDS = 15.0
+from .actions import Action, CreateLease, DeleteCronJob, DeleteRun, HoldWriter
+from .observed import Now, Observed, WriterView
+
 POLL_SECONDS = 0.2
 
 
@@ -43,9 +44,9 @@ def silence(seen: Observed, now: Now) -> Silence:
         return Silence("Silent")
     since = seen.memory.fence_since_seconds
     waited = 0.0 if since is None else now.monotonic_seconds - since
-    if waited >= LEASE_SECONDS:
+    if waited >= WRITER_LEASE_SECONDS:
         return Silence("Silent")
-    return Silence("Waiting", min(POLL_SECONDS, LEASE_SECONDS - waited))
+    return Silence("Waiting", min(POLL_SECONDS, WRITER_LEASE_SECONDS - waited))
 
 
 def hold(seen: Observed, fence: str) -> tuple[Action, ...]:

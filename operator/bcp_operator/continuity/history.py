@@ -47,8 +47,10 @@ def rto_seconds(operation: Operation, memory: Memory, request_hash: str, verifie
     """From the request to the verified login URL.
 
     On the monotonic clock when this process saw the request itself; across a restart, and when the start was taken
-    from managedFields, on the wall clock.
+    from managedFields, on the wall clock, like a planned switch, which may end long after it was seen.
     """
+    if operation.verified_time is not None:
+        return round(max(0.0, (operation.verified_time - operation.start_time).total_seconds()), 3)
     seen = memory.request_seen
     if seen is not None and memory.request_hash == request_hash and not operation.start_time_bound:
         seconds = verified.monotonic_seconds - seen.monotonic_seconds

@@ -10,7 +10,7 @@ from bcp_operator.api.common import System
 from bcp_operator.api.conditions import Condition
 from bcp_operator.api.tenant_status import BCPTenantStatus, Operation
 
-from . import history, operation, rules
+from . import drain, finalsync, history, operation, rules
 from .observed import Now, Observed
 from .request import Request, pending, read
 
@@ -28,7 +28,8 @@ def judge(seen: Observed, now: Now) -> BCPTenantStatus | None:
         return _first(seen, request, now)
     running = seen.status.operation
     aim = operation.target(running) if running else seen.status.settled_system
-    if request.desired == aim and (running or not _unsettled_wish(seen, request)):
+    hurried = running is not None and _hurried(seen, running)
+    if request.desired == aim and not hurried and (running or not _unsettled_wish(seen, request)):
         operation_now = _absorb(running, request) if running else None
         return seen.status.model_copy(update={"request_hash": request.hash, "operation": operation_now})
     return _decide(seen, request, now)
@@ -43,6 +44,13 @@ def refuse(seen: Observed, why: str, now: Now) -> BCPTenantStatus:
     if request.desired == (seen.status.settled_system or "Primary"):
         return noted
     return history.remember(noted, history.finish(_operation(seen, request, now), "Refused", now.wall, why))
+
+
+def _hurried(seen: Observed, running: Operation) -> bool:
+    """Planned was taken back while its last sync still runs: switch at once."""
+    block = seen.spec.failover
+    plain = block is not None and block.mode != "Planned"
+    return plain and running.mode == "Planned" and running.step in ("Record", "FinalSync")
 
 
 def _absorb(running: Operation, request: Request) -> Operation:
@@ -98,7 +106,9 @@ def _unsettled_wish(seen: Observed, request: Request) -> bool:
 def _decide(seen: Observed, request: Request, now: Now, base: BCPTenantStatus | None = None) -> BCPTenantStatus:
     status = base or seen.status
     candidate = _operation(seen, request, now)
-    reason = rules.refusal(rules.preflight(seen, request, now), request)
+    violations = rules.preflight(seen, request, now)
+    candidate = candidate.model_copy(update={"warnings": rules.warnings(violations)})
+    reason = rules.refusal(violations, request)
     if reason:
         refused = history.finish(candidate, "Refused", now.wall, reason)
         return history.remember(status, refused).model_copy(update={"request_hash": request.hash})
@@ -107,7 +117,8 @@ def _decide(seen: Observed, request: Request, now: Now, base: BCPTenantStatus | 
             status.operation, "Superseded", now.wall, f"a newer request for {request.type} came in"
         )
         status = history.remember(status, replaced)
-    recorded = candidate.model_copy(update={"step": "Record", "deadline": now.wall + operation.DEADLINE})
+    patience = finalsync.timeout(seen) + drain.timeout(seen) if candidate.mode == "Planned" else timedelta()
+    recorded = candidate.model_copy(update={"step": "Record", "deadline": now.wall + operation.DEADLINE + patience})
     return status.model_copy(update={"operation": recorded, "request_hash": request.hash})
 
 
@@ -129,5 +140,6 @@ def _operation(seen: Observed, request: Request, now: Now) -> Operation:
         initiator_verified=seen.requester.verified,
         reason=request.reason,
         override=sorted(request.override),
+        mode=request.mode,
         secondary_changes="Discard" if request.discard else "Keep",
     )

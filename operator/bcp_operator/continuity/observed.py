@@ -6,15 +6,13 @@ from datetime import datetime
 from typing import Literal
 
 from bcp_operator.api.common import System
+from bcp_operator.api.names import FENCE_PREFIX
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.run import RunReport
 from bcp_operator.api.tenant import BCPTenantSpec
 from bcp_operator.api.tenant_status import ActiveSystem, BCPTenantStatus
 
-FENCE_PREFIX = "fence/"
-RUN_PREFIX = "run/"
-UNKNOWN_HOLDER = "unknown"
-"""Previous holder of a fence that somebody else set, or of a Lease that was lost: nobody knows who was writing."""
+from .health import Track
 
 
 @dataclass(frozen=True)
@@ -148,6 +146,8 @@ class Memory:
     verified: Verified | None = None
     verify_attempts: int = 0
     restore_attempts: int = 0
+    drained: str = ""
+    drain_asked_seconds: float | None = None
     route_errors: Mapping[str, str] = field(default_factory=dict)
     route_retry_seconds: float | None = None
 
@@ -179,4 +179,5 @@ class Observed:
     routes: tuple[RouteView, ...] = ()
     sync: SyncView = SyncView()
     probe: Probe = Probe("Unknown", "not asked")
+    health: Mapping[System, Track] = field(default_factory=dict)
     memory: Memory = Memory()

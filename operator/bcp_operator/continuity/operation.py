@@ -1,4 +1,4 @@
-"""A switch that is under way: Fence, Route, Verify, Finish. The step follows from what is seen, so any crash resumes it."""
+"""A switch that is under way: FinalSync where planned, Fence, Route, Verify, Drain, Finish. The step follows from what is seen, so any crash resumes it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,8 +6,8 @@ from datetime import timedelta
 from bcp_operator.api.common import System
 from bcp_operator.api.tenant_status import BCPTenantStatus, Operation, Step
 
-from . import fence, history
-from .actions import Action, ApplyRoutes, ReleaseWriter, VerifyLogin
+from . import drain, fence, finalsync, history
+from .actions import Action, ApplyRoutes, AskDrained, ReleaseWriter, VerifyLogin
 from .observed import Now, Observed, RouteView
 
 DEADLINE = timedelta(seconds=120)
@@ -16,12 +16,16 @@ RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a switch stands: what to do now, or how long to wait; `done` when nothing is left but to record it."""
+    """Where a switch stands: what to do now, or how long to wait; `done` when nothing is left but to record it.
+
+    `failed`: it ends before anything was fenced; why.
+    """
 
     step: Step
     actions: tuple[Action, ...] = ()
     wait_seconds: float | None = None
     done: bool = False
+    failed: str = ""
 
 
 def target(operation: Operation) -> System:
@@ -37,7 +41,11 @@ def overdue(operation: Operation, now: Now) -> bool:
 def advance(seen: Observed, operation: Operation, now: Now) -> Progress:
     """The next thing to do for this operation."""
     if verified(seen, operation):
-        return _finish(seen, operation)
+        return _drain(seen, operation, now) or _finish(seen, operation)
+    final = finalsync.left(seen, operation, now)
+    if final is not None:
+        wait = None if final.actions else finalsync.POLL_SECONDS
+        return Progress("FinalSync", final.actions, wait_seconds=wait, failed=final.failed)
     hold = fence.hold(seen, fence.holder(operation.id))
     if hold:
         return Progress("Fence", hold)
@@ -70,16 +78,44 @@ def complete(seen: Observed, operation: Operation, now: Now) -> BCPTenantStatus:
     message = f"the login URL sends users to the {side.lower()}"
     if foreign:
         message = f"{message}, except route {', '.join(foreign)}: a foreign redirect is on it"
+    message += drain.outcome(seen, operation)
     finished = history.finish(
         operation.model_copy(update={"step": "Finish"}),
         "Completed",
-        at.wall,
+        at.wall if operation.verified_time is None else now.wall,
         message,
         rto_seconds=history.rto_seconds(operation, seen.memory, seen.status.request_hash or "", at),
         recovery_point_age_seconds=history.recovery_point_age_seconds(seen.status, operation.start_time),
     )
     settled = seen.status.model_copy(update={"operation": None, "settled_system": side})
     return history.remember(settled, finished)
+
+
+def refuse(seen: Observed, operation: Operation, why: str, now: Now) -> BCPTenantStatus:
+    """status with the operation ended before it touched anything."""
+    ended = seen.status.model_copy(update={"operation": None})
+    return history.remember(ended, history.finish(operation, "Refused", now.wall, why))
+
+
+def seen_there(seen: Observed, operation: Operation) -> Operation:
+    """The operation with the time at which a planned switch was seen on its side first."""
+    known = seen.memory.verified
+    if (
+        operation.mode != "Planned"
+        or operation.verified_time is not None
+        or known is None
+        or not verified(seen, operation)
+    ):
+        return operation
+    return operation.model_copy(update={"verified_time": known.at.wall})
+
+
+def _drain(seen: Observed, operation: Operation, now: Now) -> Progress | None:
+    wait = drain.wait_seconds(seen, operation, now)
+    if wait is None or seen.spec.safety.drain is None:
+        return None
+    ask: tuple[Action, ...] = (AskDrained(seen.spec.safety.drain, operation.id),) if wait <= 0 else ()
+    return Progress("Drain", ask, wait_seconds=wait or None)
 
 
 def _finish(seen: Observed, operation: Operation) -> Progress:

@@ -49,9 +49,14 @@ def _advance(seen: Observed, running: Operation, now: Now) -> Plan:
         return _write(seen, seen.status, now, wake_seconds=0.0)
     if progress.done:
         return _write(seen, operation.complete(seen, running, now), now, wake_seconds=0.0)
-    base = seen.status.model_copy(update={"operation": running.model_copy(update={"step": progress.step})})
-    if progress.actions and operation.held_up(seen, running):
-        told = _write(seen, base, now, wake_seconds=0.0)  # nothing quick any more: say where it stands
+    now_running = operation.seen_there(seen, running).model_copy(update={"step": progress.step})
+    if progress.failed:
+        return _write(seen, operation.refuse(seen, now_running, progress.failed, now), now, wake_seconds=0.0)
+    base = seen.status.model_copy(update={"operation": now_running})
+    # Nothing quick any more: say where it stands, and what was synced.
+    slow = running.step == "FinalSync" or progress.step == "Drain" or operation.held_up(seen, running)
+    if progress.actions and slow:
+        told = _write(seen, base, now, wake_seconds=0.0)
         if told.status != seen.status:
             return told
     if progress.actions:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bcp_operator.api.common import System
 from bcp_operator.api.tenant import BCPTenantSpec
-from bcp_operator.api.tenant_status import BCPTenantStatus, OperationType, RuleName
+from bcp_operator.api.tenant_status import BCPTenantStatus, Mode, OperationType, RuleName
 
 from .observed import Observed
 
@@ -23,6 +23,7 @@ class Request:
     reason: str
     override: frozenset[RuleName]
     discard: bool
+    mode: Mode = "Unplanned"
     leftovers: tuple[str, ...] = ()
 
     @property
@@ -48,6 +49,7 @@ def read(spec: BCPTenantSpec, status: BCPTenantStatus) -> Request:
     given = {
         "override": bool(block.override),
         "secondaryChanges": block.secondary_changes == "Discard",
+        "mode": block.mode == "Planned" and block.active_system == "Secondary",
     }
     return Request(
         desired=block.active_system or "Primary",
@@ -57,6 +59,7 @@ def read(spec: BCPTenantSpec, status: BCPTenantStatus) -> Request:
         reason=block.reason or "",
         override=frozenset(block.override) if newer else frozenset(),
         discard=newer and given["secondaryChanges"],
+        mode="Planned" if newer and given["mode"] else "Unplanned",
         leftovers=() if newer else tuple(name for name, present in given.items() if present),
     )
 
@@ -79,6 +82,5 @@ def other(system: System) -> System:
 def _newer(requested_at: datetime | None, status: BCPTenantStatus) -> bool:
     if requested_at is None:
         return False
-    running, last = status.operation, status.last_operation
-    seen = [operation.requested_at for operation in (running, last) if operation and operation.requested_at]
-    return all(requested_at > earlier for earlier in seen)
+    past = [operation for operation in (status.operation, *status.history) if operation is not None]
+    return all(requested_at > (operation.requested_at or operation.start_time) for operation in past)

@@ -14,12 +14,21 @@ from .request import Request
 
 @dataclass(frozen=True)
 class Violation:
-    """A rule that is not met. `rule` is None for what is no rule; `overridable`: passing over it would help."""
+    """A rule that is not met, or of which it is not known.
+
+    `rule` is None for what is no rule; `overridable`: passing over it would help.
+    """
 
     rule: RuleName | None
     message: str
     severity: Severity = "Block"
     overridable: bool = True
+    unknown: bool = False
+
+    @property
+    def text(self) -> str:
+        """For people, with the rule's name."""
+        return f"{self.rule}: {self.message}" if self.rule else self.message
 
 
 Rule = Callable[[Observed, Request, Now], Violation | None]
@@ -31,9 +40,10 @@ def target_healthy(seen: Observed, request: Request, now: Now) -> Violation | No
     rule = seen.spec.safety.rules.target_healthy
     if seen.probe.result == "Healthy":
         return None
-    severity: Severity = rule if seen.probe.result == "Failed" else "Warn"
-    state = "is not healthy" if seen.probe.result == "Failed" else "could not be probed"
-    return Violation("TargetHealthy", f"the {request.desired.lower()} {state}: {seen.probe.detail}", severity)
+    failed = seen.probe.result == "Failed"
+    state = "is not healthy" if failed else "could not be probed"
+    text = f"the {request.desired.lower()} {state}: {seen.probe.detail}"
+    return Violation("TargetHealthy", text, rule if failed else "Warn", unknown=not failed)
 
 
 def route_owned(seen: Observed, request: Request, now: Now) -> Violation | None:
@@ -41,10 +51,28 @@ def route_owned(seen: Observed, request: Request, now: Now) -> Violation | None:
     del now
     foreign = [route for route in seen.routes if route.conflict]
     if not foreign:
-        return None
+        return _unread(seen)
     severity = seen.spec.safety.rules.route_owned if len(foreign) == len(seen.routes) else "Warn"
     text = "; ".join(f"{route.name}: {route.conflict}" for route in foreign)
     return Violation("RouteOwned", text, severity, any(request.desired in route.overridable for route in foreign))
+
+
+def _unread(seen: Observed) -> Violation | None:
+    unread = [f"{route.name}: {route.error}" for route in seen.routes if route.error]
+    return Violation("RouteOwned", f"not known for route {'; '.join(unread)}", "Warn", unknown=True) if unread else None
+
+
+def recovery_point_fresh(seen: Observed, request: Request, now: Now) -> Violation | None:
+    """What users will miss on the secondary; nothing to be compared with where no sync is wanted."""
+    if request.desired == "Primary" or not seen.spec.sync.enabled:
+        return None
+    severity, limit = seen.spec.safety.rules.recovery_point_fresh, seen.spec.safety.max_recovery_point_age
+    last = seen.status.sync.last_success_time if seen.status.sync else None
+    if last is None:
+        return Violation("RecoveryPointFresh", "no sync has succeeded yet", severity)
+    if now.wall - last > durations.parse(limit):
+        return Violation("RecoveryPointFresh", f"the last successful sync is older than {limit}", severity)
+    return None
 
 
 def cool_down(seen: Observed, request: Request, now: Now) -> Violation | None:
@@ -80,7 +108,24 @@ def changes_discarded(seen: Observed, request: Request, now: Now) -> Violation |
     )
 
 
-CHAIN: tuple[Rule, ...] = (newer_request, changes_discarded, target_healthy, route_owned, cool_down)
+def sync_to_begin_with(seen: Observed, request: Request, now: Now) -> Violation | None:
+    """A planned switch begins with one more run."""
+    del now
+    if request.mode != "Planned" or (seen.spec.sync.enabled and seen.sync_problem is None):
+        return None
+    why = seen.sync_problem.message if seen.sync_problem else "spec.sync.enabled is false"
+    return Violation(None, f"mode: Planned begins with a sync, and there is none to run: {why}. Ask without it")
+
+
+CHAIN: tuple[Rule, ...] = (
+    newer_request,
+    changes_discarded,
+    sync_to_begin_with,
+    target_healthy,
+    route_owned,
+    cool_down,
+    recovery_point_fresh,
+)
 
 
 def preflight(seen: Observed, request: Request, now: Now) -> tuple[Violation, ...]:
@@ -102,9 +147,7 @@ def refusal(violations: tuple[Violation, ...], request: Request) -> str:
     blocking = [violation for violation in violations if violation.severity == "Block"]
     if not blocking:
         return ""
-    text = "; ".join(
-        f"{violation.rule}: {violation.message}" if violation.rule else violation.message for violation in blocking
-    )
+    text = "; ".join(violation.text for violation in blocking)
     passable = [violation for violation in blocking if violation.rule and violation.overridable]
     if passable:
         names = sorted({str(violation.rule) for violation in passable})
@@ -117,3 +160,8 @@ def refusal(violations: tuple[Violation, ...], request: Request) -> str:
             f". Not counted, because requestedAt is not newer than the last operation's: {', '.join(request.leftovers)}"
         )
     return text
+
+
+def warnings(violations: tuple[Violation, ...]) -> list[str]:
+    """What did not block, for status."""
+    return [violation.text[:256] for violation in violations if violation.severity == "Warn"][:8]

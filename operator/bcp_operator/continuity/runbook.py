@@ -17,6 +17,9 @@ from .observed import Observed
 from .request import login_url, other
 
 LONGEST = 4096
+TOO_LONG = (
+    "# this route's command is too long to be kept here: shorten the login URLs, or patch the route's object by hand"
+)
 
 
 def steps(seen: Observed, side: System) -> list[RunbookStep]:
@@ -25,9 +28,26 @@ def steps(seen: Observed, side: System) -> list[RunbookStep]:
     made = [_field(seen, aim)]
     if aim == "Secondary":
         made.append(_fence(seen))
-    routes = "\n".join(_route(seen, route, aim) for route in seen.spec.login.routes)
-    made.append(RunbookStep(title=f"Send users to the {aim.lower()}", command=routes[:LONGEST]))
+    commands = _joined([_route(seen, route, aim) for route in seen.spec.login.routes])
+    title = f"Send users to the {aim.lower()}"
+    numbers = [f" ({number} of {len(commands)})" for number in range(1, len(commands) + 1)]
+    made += [
+        RunbookStep(title=title + (number if len(commands) > 1 else ""), command=command)
+        for number, command in zip(numbers, commands, strict=True)
+    ]
     return made
+
+
+def _joined(commands: list[str]) -> list[str]:
+    """As few texts as they fit into, each of whole commands; one that is too long for any says so instead."""
+    texts: list[str] = []
+    for command in commands:
+        fits = command if len(command) <= LONGEST else TOO_LONG
+        if texts and len(texts[-1]) + 1 + len(fits) <= LONGEST:
+            texts[-1] += f"\n{fits}"
+        else:
+            texts.append(fits)
+    return texts
 
 
 def _field(seen: Observed, aim: System) -> RunbookStep:

@@ -11,7 +11,7 @@ from .actions import (
     DeleteCronJob,
     MarkEnabled,
     SetFinalizer,
-    StartFirstRun,
+    StartRun,
     VerifyLogin,
 )
 from .observed import Now, Observed, RouteView
@@ -20,6 +20,8 @@ from .request import read as read_request
 
 VERIFY_FIRST_SECONDS = 1.0
 VERIFY_LONGEST_SECONDS = 60.0
+RECHECK_SECONDS = 60.0
+"""Between two looks at a login URL that sends users to the secondary."""
 
 
 def conflict(seen: Observed) -> str:
@@ -61,17 +63,22 @@ def actions(seen: Observed, now: Now) -> tuple[Action, ...]:
 
 
 def verification(seen: Observed, now: Now) -> tuple[VerifyLogin | None, float | None]:
-    """Ask the login URL until it was seen on the settled side once: the question, or the seconds until the next one."""
+    """Ask the login URL until it was seen on the settled side, and again and again while that is the secondary.
+
+    The question, or the seconds until the next one.
+    """
     side = seen.status.settled_system
     names = tuple(route.name for route in seen.routes if not route.conflict)
     if side is None or not names or conflict(seen) or not all(_shows(route, side) for route in seen.routes):
         return None, None
     known = seen.memory.verified
     if known is None or known.target != side:
-        return (None, None) if _verified_before(seen, side) else (VerifyLogin(side, names, ""), None)
-    if known.ok:
+        at_rest = side == "Primary" and _verified_before(seen, side)
+        return (None, None) if at_rest else (VerifyLogin(side, names, ""), None)
+    if known.ok and side == "Primary":
         return None, None
     pause = min(VERIFY_LONGEST_SECONDS, VERIFY_FIRST_SECONDS * 2.0 ** min(10, seen.memory.verify_attempts))
+    pause = RECHECK_SECONDS if known.ok else pause
     left = known.at.monotonic_seconds + pause - now.monotonic_seconds
     return (VerifyLogin(side, names, ""), None) if left <= 0 else (None, left)
 
@@ -133,4 +140,4 @@ def _sync(seen: Observed, now: Now, side: System) -> tuple[Action, ...]:
         return ()
     apply: tuple[Action, ...] = (ApplySync(enabled_at),) if seen.sync.stale else ()
     due = runs.first_run_due(seen, now)
-    return (*apply, StartFirstRun(due)) if due else apply
+    return (*apply, StartRun(due)) if due else apply

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from bcp_operator.api.common import System
+from bcp_operator.api.conditions import Condition
 from bcp_operator.api.tenant_status import BCPTenantStatus, FinishedOperation, LastRun, Operation
 
 from .actions import Note
@@ -13,11 +15,25 @@ _BECAME_TRUE = {
     "LoginVerified": ("LoginVerified", False),
 }
 """Conditions whose turning True is an event, in the order of a switch."""
+_BECAME_FALSE = {
+    "LoginVerified": "LoginNotVerified",
+    "RecoveryPointFresh": "RecoveryPointStale",
+    "FailoverReady": "FailoverNotReady",
+}
 
 
 def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
     """The events of one status write, in the order in which things happened."""
-    return (*_ended(old, new), *_started(old, new), *_conditions(old, new), *_completed(old, new), *_run(old, new))
+    return (
+        *_ended(old, new),
+        *_started(old, new),
+        *_conditions(old, new),
+        *_completed(old, new),
+        *_run(old, new),
+        *_lost(old, new),
+        *_system(old, new, "Primary"),
+        *_system(old, new, "Secondary"),
+    )
 
 
 def _started(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
@@ -69,10 +85,43 @@ def _conditions(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
             yield Note(reason, f"{now_true[kind].message}{_during(old, new)}", warning, audit=True)
 
 
+def _lost(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    """What was fine outside a switch and is so no longer."""
+    if new.operation is not None:
+        return
+    for kind, reason in _BECAME_FALSE.items():
+        before, after = _find(old, kind), _find(new, kind)
+        expected = kind == "RecoveryPointFresh" and new.settled_system == "Secondary"
+        if (
+            after is not None
+            and after.status == "False"
+            and (before is None or before.status != "False")
+            and not expected
+        ):
+            yield Note(reason, f"{after.message}, since {after.last_transition_time:%H:%M:%S} UTC", warning=True)
+
+
 def _during(old: BCPTenantStatus, new: BCPTenantStatus) -> str:
     """Which operation, so that the same event of the next switch is another one."""
     operation = new.operation or old.operation
     return f" (operation {operation.id})" if operation else ""
+
+
+def _system(old: BCPTenantStatus, new: BCPTenantStatus, side: System) -> Iterable[Note]:
+    """A system that became ill, in whichever way, or well again. Not knowing is no news, and neither is the first word."""
+    before, after = _find(old, f"{side}Healthy"), _find(new, f"{side}Healthy")
+    if before is None or after is None or before.reason == after.reason:
+        return
+    text = f"{after.message}, since {after.last_transition_time:%H:%M:%S} UTC"
+    if after.status == "False":
+        reason = f"Primary{after.reason}" if side == "Primary" else "SecondaryUnhealthy"
+        yield Note(reason, f"the {side.lower()} is {after.reason.lower()}: {text}", warning=True)
+    elif after.status == "True" and before.status == "False":
+        yield Note(f"{side}Recovered", f"the {side.lower()} {text}")
+
+
+def _find(status: BCPTenantStatus, kind: str) -> Condition | None:
+    return next((c for c in status.conditions if c.type == kind), None)
 
 
 def _run(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:

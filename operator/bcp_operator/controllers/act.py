@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterable, Mapping
 from bcp_operator.api import names
 from bcp_operator.api.common import FINALIZER
 from bcp_operator.continuity import actions
-from bcp_operator.continuity.observed import FENCE_PREFIX, RouteAnswer, Verified
+from bcp_operator.continuity.observed import RouteAnswer, Verified
 from bcp_operator.continuity.request import login_url
 from bcp_operator.kube import jobs as manifests
+from bcp_operator.kube.bundles import read_ca
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, PVC, TENANT, Kube, Object
-from bcp_operator.kube.errors import AlreadyExists, Invalid
+from bcp_operator.kube.errors import AlreadyExists, Invalid, KubeError
 from bcp_operator.kube.lease import WriterLease
+from bcp_operator.observe.probes import ask_login
 from bcp_operator.routes.base import Driver, RouteChanged, RouteError, Target
 from bcp_operator.routes.waiting import wait_verified
+from bcp_operator.systems.hosts import HostPolicy
 
 from .cache import Cache
 from .sight import Sight, deleting
@@ -26,6 +29,7 @@ PATIENCE_SECONDS = 2.0
 """How long one VerifyLogin of a switch keeps asking before the world is looked at again."""
 ROUTE_RETRY_SECONDS = 1.0
 REPAIR_RETRY_SECONDS = 30.0
+DRAINED = 200
 NEEDED_SECONDS = 1.0
 """Least time for which the leader Lease must still be held when an effect starts."""
 
@@ -33,10 +37,11 @@ NEEDED_SECONDS = 1.0
 class Actor:
     """Executes actions on behalf of one leader."""
 
-    def __init__(self, kube: Kube, cache: Cache, assert_leader: Callable[[float], None]) -> None:
+    def __init__(self, kube: Kube, cache: Cache, assert_leader: Callable[[float], None], hosts: HostPolicy) -> None:
         self._kube = kube
         self._cache = cache
         self._assert_leader = assert_leader
+        self._hosts = hosts
 
     async def carry_out(self, action: actions.Action, sight: Sight, state: TenantState) -> None:
         """Do it. Raises Conflict or RouteChanged when the world has moved on: observe and plan again."""
@@ -44,7 +49,7 @@ class Actor:
         match action:
             case actions.CreateLease() | actions.HoldWriter() | actions.ReleaseWriter() | actions.MarkEnabled():
                 await self._writer(action, sight, state)
-            case actions.ApplySync() | actions.StartFirstRun():
+            case actions.ApplySync() | actions.StartRun():
                 await self._sync(action, sight, state)
             case actions.DeleteCronJob():
                 if sight.cronjob is not None:
@@ -59,8 +64,8 @@ class Actor:
                 await self._kube.delete(JOB, sight.seen.namespace, action.name, uid=action.uid)
             case actions.ApplyRoutes():
                 await self._apply_routes(action, sight, state)
-            case actions.VerifyLogin():
-                await self._verify(action, sight, state)
+            case actions.VerifyLogin() | actions.AskDrained():
+                await self._ask(action, sight, state)
             case actions.RestoreRoutes():
                 await self._restore(sight, state)
             case actions.SetFinalizer():
@@ -83,11 +88,10 @@ class Actor:
         match action:
             case actions.CreateLease():
                 owner = manifests.Owner(seen.namespace, seen.name, seen.uid).reference()
-                fence = action.holder.removeprefix(FENCE_PREFIX) or None
+                fence = action.holder.removeprefix(names.FENCE_PREFIX) or None
                 await lease.ensure(fenced_as=fence, labels=names.labels(seen.name), owner=owner)
             case actions.HoldWriter():
-                await lease.fence(action.holder.removeprefix(FENCE_PREFIX))
-                state.fence_renamed(action.holder)
+                state.fence_renamed(await lease.fence(action.holder.removeprefix(names.FENCE_PREFIX)))
             case actions.ReleaseWriter() if sight.writer is not None:
                 await lease.unfence(sight.writer)
             case actions.MarkEnabled() if sight.writer is not None:
@@ -95,15 +99,15 @@ class Actor:
 
     # -- the sync
 
-    async def _sync(self, action: actions.ApplySync | actions.StartFirstRun, sight: Sight, state: TenantState) -> None:
-        if sight.wanted is None:
-            return
+    async def _sync(self, action: actions.ApplySync | actions.StartRun, sight: Sight, state: TenantState) -> None:
         try:
-            if isinstance(action, actions.ApplySync):
+            if isinstance(action, actions.StartRun):
+                await self._start_run(action, sight)
+            elif sight.wanted is not None:
                 await self._apply_sync(sight.seen.sync.stale, sight.wanted)
-            else:
-                await self._first_run(action, sight)
         except Invalid as error:
+            if sight.wanted is None:
+                raise
             state.refused_sync = (sight.wanted.digest, error.message)
 
     async def _apply_sync(self, stale: Iterable[str], wanted: manifests.SyncObjects) -> None:
@@ -119,19 +123,21 @@ class Actor:
             self._cache.put(CRONJOB, await self._kube.apply(CRONJOB, wanted.cronjob, force=True))
 
     async def _create_claim(self, wanted: manifests.SyncObjects) -> None:
+        if wanted.claim is None:
+            return
         try:
             await self._kube.create(PVC, wanted.claim)
         except AlreadyExists:
             log.debug("the claim is there already: correlations outlive the tenant object")
 
-    async def _first_run(self, action: actions.StartFirstRun, sight: Sight) -> None:
+    async def _start_run(self, action: actions.StartRun, sight: Sight) -> None:
         cronjob = await self._kube.get(CRONJOB, sight.seen.namespace, names.sync_cronjob(sight.seen.name))
         if cronjob is None or deleting(cronjob):
             return  # what it owns would go with it
         try:
-            await self._kube.create(JOB, manifests.first_job(cronjob, sight.seen.name, action.enabled_at))
+            await self._kube.create(JOB, manifests.first_job(cronjob, sight.seen.name, action.at))
         except AlreadyExists:
-            log.debug("the run at once was made before; its name says so")
+            log.debug("this run was made before; its name says so")
 
     # -- the routes
 
@@ -164,6 +170,26 @@ class Actor:
         state.remember(route_errors=errors, route_retry_seconds=retry)
         if changed is not None:
             raise changed
+
+    async def _ask(self, action: actions.VerifyLogin | actions.AskDrained, sight: Sight, state: TenantState) -> None:
+        """From outside; nothing is changed."""
+        if isinstance(action, actions.VerifyLogin):
+            await self._verify(action, sight, state)
+        else:
+            await self._ask_drained(action, sight, state)
+
+    async def _ask_drained(self, action: actions.AskDrained, sight: Sight, state: TenantState) -> None:
+        state.remember(drain_asked_seconds=now().monotonic_seconds)
+        try:
+            ca_pem = await read_ca(self._kube, sight.seen.namespace, action.drain.ca_ref)
+        except KubeError as error:
+            log.warning("the drain signal can't be asked for: %s", error.message, extra=_where(sight))
+            return
+        answer = await ask_login(action.drain.url, hosts=self._hosts, ca_pem=ca_pem)
+        if answer.status == DRAINED:
+            state.remember(drained=action.operation_id)
+        else:
+            log.info("not drained yet: %s", answer.detail, extra=_where(sight))
 
     async def _verify(self, action: actions.VerifyLogin, sight: Sight, state: TenantState) -> None:
         target = Target(action.target, login_url(sight.seen.spec, action.target))

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -24,6 +25,8 @@ from .audit import Audit
 from .cache import Cache
 from .claims import Claims
 from .config import Config, ConfigError
+from .monitor import Monitor
+from .notifying import Notifier
 from .observe import Observer
 from .policies import PolicyReconciler
 from .queue import Key, Queue
@@ -36,6 +39,18 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 2.0
 DISCOVERY_SECONDS = 60.0
 """How often a leader looks for kinds that the cluster did not serve when it began."""
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a leader consists of."""
+
+    queue: Queue
+    watches: Watches
+    monitor: Monitor
+    notifier: Notifier
+    events: Events
+    audit: Audit
 
 
 async def run(config: Config) -> int:
@@ -80,15 +95,17 @@ async def _stand_by(kube: Kube, elector: LeaderElector) -> None:
 
 async def _lead(config: Config, kube: Kube, elector: LeaderElector, vitals: health.Health) -> int:
     """Lead until a signal, or until one of the parts ends."""
-    queue, watches, events, audit = _assemble(config, kube, elector)
+    made = _assemble(config, kube, elector)
     served: asyncio.Future[frozenset[Kind]] = asyncio.get_running_loop().create_future()
     parts = [
         asyncio.create_task(elector.hold(), name="lease"),
-        asyncio.create_task(queue.run(), name="queue"),
+        asyncio.create_task(made.queue.run(), name="queue"),
+        asyncio.create_task(made.monitor.run(), name="monitor"),
+        asyncio.create_task(made.notifier.run(), name="notifier"),
         asyncio.create_task(vitals.canary(kube, config.namespace, names.LEADER_LEASE), name="canary"),
-        asyncio.create_task(_watch(config, kube, watches, served), name="watches"),
+        asyncio.create_task(_watch(config, kube, made.watches, served), name="watches"),
         asyncio.create_task(_discover(config, kube, served), name="discovery"),
-        asyncio.create_task(_audit(audit, served), name="audit"),
+        asyncio.create_task(_audit(made.audit, served), name="audit"),
     ]
     try:
         ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
@@ -97,28 +114,29 @@ async def _lead(config: Config, kube: Kube, elector: LeaderElector, vitals: heal
         for part in parts:
             part.cancel()
         await asyncio.gather(*parts, return_exceptions=True)
-        await events.close()
+        await made.events.close()
 
 
-def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> tuple[Queue, Watches, Events, Audit]:
-    cache = Cache()
-    events = Events(kube, config.identity)
-    actor = Actor(kube, cache, elector.assert_leader)
-    build_route = partial(build, ingresses=config.ingresses)
-    claims = Claims(kube, config.watch_namespaces)
-    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build_route)
-    observer = Observer(kube, cache, around, claims)
-    tenants = TenantReconciler(kube, cache, observer, actor, events)
-    policies = PolicyReconciler(kube, cache, actor)
-
+def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> _Parts:
     async def work(key: Key) -> float | None:
         return await (tenants if key.kind == "tenant" else policies).reconcile(key)
 
+    cache = Cache()
+    events = Events(kube, config.identity)
+    actor = Actor(kube, cache, elector.assert_leader, config.hosts)
+    build_route = partial(build, ingresses=config.ingresses)
+    claims = Claims(kube, config.watch_namespaces)
+    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build_route)
     queue = Queue(work)
+    monitor = Monitor(kube, config.hosts, queue.add)
+    observer = Observer(kube, cache, around, claims, monitor)
+    notifier = Notifier(kube, config.hosts, events, actor.check)
+    tenants = TenantReconciler(kube, cache, observer, actor, events, notifier=notifier)
+    policies = PolicyReconciler(kube, cache, actor)
     watches = Watches(cache, queue, tenants, policies, claims)
     audit = Audit(kube, cache, watches.take, config.watch_namespaces, labelled=LABELLED)
     watches.relisted = audit.suspect
-    return queue, watches, events, audit
+    return _Parts(queue, watches, monitor, notifier, events, audit)
 
 
 async def _audit(audit: Audit, served: asyncio.Future[frozenset[Kind]]) -> None:

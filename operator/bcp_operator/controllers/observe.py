@@ -9,7 +9,7 @@ from bcp_operator.api import names
 from bcp_operator.api.common import LABEL_TENANT
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.continuity import request
-from bcp_operator.continuity.observed import RUN_PREFIX, Probe, SyncView, WriterView
+from bcp_operator.continuity.observed import Probe, SyncView, WriterView
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, LEASE, POD, POLICY, PVC, TENANT, Kind, Kube, Object
 from bcp_operator.kube.lease import WriterLease, WriterState, state_of
@@ -18,6 +18,7 @@ from bcp_operator.routes.base import Driver
 from . import jobs
 from .cache import Cache, CachedReads
 from .claims import Claims
+from .monitor import Monitor
 from .probing import Prober
 from .queue import Key
 from .sight import Sight, Surroundings, Tenant, context, deleting, observed, parse, route_view, writer_view
@@ -36,13 +37,18 @@ class _Pods:
 class Observer:
     """Reads a tenant's world: from the watches for the first look, from the API server before anything is changed."""
 
-    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims) -> None:
+    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims, monitor: Monitor) -> None:
         self._kube = kube
+        self._monitor = monitor
         self._cache = cache
         self._claims = claims
         self._cached = CachedReads(kube, cache)
         self._around = around
         self._prober = Prober(kube, around.hosts)
+
+    def forget(self, key: Key) -> None:
+        """The tenant is gone: nobody asks its systems any more."""
+        self._monitor.forget(key)
 
     async def refresh(self, key: Key) -> None:
         """Read the tenant object itself anew, after somebody else has changed it."""
@@ -83,7 +89,7 @@ class Observer:
             self._probe(tenant),
         )
         lease = writer_view(writer)
-        state.fence_seen(lease.holder if lease else "", lease is not None and lease.fenced, now())
+        state.fence_seen(writer, now())
         problem, wanted = sync_objects(tenant, policy, lease, state, around=self._around, now=now())
         seen = observed(
             tenant,
@@ -95,6 +101,7 @@ class Observer:
             routes=tuple(route_view(r, o) for r, o in zip(tenant.spec.login.routes, routes, strict=True)),
             sync=await self._sync(tenant, state, lease, found_jobs, cronjob=cronjob, wanted=wanted, fresh=fresh),
             probe=probe,
+            health=self._monitor.view(key, tenant.spec, tenant.status) if claims.problem is None else {},
             claims=claims.held,
             claimed=claims.problem,
         )
@@ -182,7 +189,7 @@ class Observer:
                 self._kube.list(POD, key.namespace, {LABEL_TENANT: key.name}),
             )
             return _Pods(pods, report)
-        if lease is not None and lease.fenced and (lease.previous_holder or "").startswith(RUN_PREFIX):
+        if lease is not None and lease.fenced and (lease.previous_holder or "").startswith(names.RUN_PREFIX):
             return _Pods(await self._kube.list(POD, key.namespace, {LABEL_TENANT: key.name}))
         return _Pods([])
 
@@ -199,5 +206,5 @@ class Observer:
             )
             stale += [] if manifests.matches(run, wanted.run_configmap) else ["ConfigMap"]
             stale += [] if report is not None else ["Report"]
-            stale += [] if claim is not None else ["Claim"]
+            stale += [] if claim is not None or wanted.claim is None else ["Claim"]
         return tuple(stale)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bcp_operator.continuity.observed import Memory, Now
+from bcp_operator.kube.lease import WriterState
 
 
 def now() -> Now:
@@ -20,7 +21,8 @@ class TenantState:
     memory: Memory = field(default_factory=Memory)
     seen_generation: int = 0
     seen_at: Now | None = None
-    fence_holder: str = ""
+    fence: tuple[str, int] | None = None
+    """Holder and number of changes of hands of the fence that is being timed."""
     terminated_pods: set[str] = field(default_factory=set)
     refused_sync: tuple[str, str] | None = None
     """Hash of sync objects that the API server refused as invalid, and what it said."""
@@ -34,15 +36,18 @@ class TenantState:
         if generation > self.seen_generation:
             self.seen_generation, self.seen_at = generation, moment
 
-    def fence_seen(self, holder: str, fenced: bool, moment: Now) -> None:
-        """Keep since when the Lease has been fenced without a break, as far as this process saw it."""
-        since = self.memory.fence_since_seconds if fenced and holder == self.fence_holder else None
-        self.fence_holder = holder if fenced else ""
-        self.remember(
-            fence_since_seconds=(since if since is not None else moment.monotonic_seconds) if fenced else None
-        )
+    def fence_seen(self, writer: WriterState | None, moment: Now) -> None:
+        """Keep since when the Lease has been fenced without a break, as far as this process saw it.
 
-    def fence_renamed(self, holder: str) -> None:
-        """We swapped one fence for another ourselves: the time goes on."""
-        if self.fence_holder:
-            self.fence_holder = holder
+        A fence of the same name after a change of hands that was not seen is another one: a run may have come between.
+        """
+        fence = None if writer is None or writer.fenced_by is None else (writer.holder, writer.transitions)
+        since = self.memory.fence_since_seconds if fence is not None and fence == self.fence else None
+        self.fence = fence
+        started = moment.monotonic_seconds if since is None else since
+        self.remember(fence_since_seconds=None if fence is None else started)
+
+    def fence_renamed(self, writer: WriterState) -> None:
+        """We swapped one fence for another ourselves: the time goes on, unless it was another one that we swapped."""
+        if self.fence is not None and writer.transitions == self.fence[1] + 1:
+            self.fence = (writer.holder, writer.transitions)

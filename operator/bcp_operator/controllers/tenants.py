@@ -17,6 +17,7 @@ from bcp_operator.routes.base import RouteChanged
 
 from .act import Actor
 from .cache import Cache
+from .notifying import Notifier
 from .observe import Observer
 from .queue import Key
 from .sight import Sight, Unreadable, deleting, has_finalizer, parse_status
@@ -44,17 +45,21 @@ class Outcome:
 class TenantReconciler:
     """Brings tenants to what their spec asks for."""
 
-    def __init__(self, kube: Kube, cache: Cache, observer: Observer, actor: Actor, events: Events) -> None:
+    def __init__(
+        self, kube: Kube, cache: Cache, observer: Observer, actor: Actor, events: Events, *, notifier: Notifier
+    ) -> None:
         self._kube = kube
         self._cache = cache
         self._observer = observer
         self._actor = actor
         self._events = events
+        self._notifier = notifier
         self.states: dict[Key, TenantState] = defaultdict(TenantState)
 
     def forget(self, key: Key) -> None:
         """The tenant is gone."""
         self.states.pop(key, None)
+        self._observer.forget(key)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one tenant as far as it goes now; the answer is when to look again, in seconds."""
@@ -76,11 +81,12 @@ class TenantReconciler:
             decided = plan(sight.seen, now())
             if _nothing(decided, sight):
                 return decided.wake_seconds
-            outcome = await self._do(key, decided, sight, state) if sight.fresh else Outcome()
+            asks = bool(decided.actions) and all(isinstance(action, VerifyLogin) for action in decided.actions)
+            outcome = await self._do(key, decided, sight, state) if sight.fresh or asks else Outcome()
             if outcome.settled:
                 return outcome.wake_seconds
+            fresh = fresh or sight.fresh or not asks  # asking from outside changes nothing here
             sight = outcome.known
-            fresh = True
         log.warning("still not settled, others first", extra=_where(key))
         return AGAIN_SECONDS
 
@@ -177,9 +183,10 @@ class TenantReconciler:
         return written
 
     def _tell(self, note: Note, obj: Object, status: BCPTenantStatus) -> None:
-        """An event for everybody, a log line for the operator's own record."""
+        """An event for everybody, a notice for whom the tenant names, a log line for the operator's own record."""
         regarding = {"apiVersion": TENANT.api_version, "kind": TENANT.kind} | obj
         self._events.emit(regarding, note.reason, note.message, type_="Warning" if note.warning else "Normal")
+        self._notifier.tell(obj, note, status)
         running = status.operation or status.last_operation
         extra: dict[str, object] = {
             "tenant": obj["metadata"]["name"],

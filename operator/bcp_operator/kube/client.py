@@ -258,6 +258,20 @@ class Kube:
             served |= {kind for kind in wanted if kind.api_version == api_version and kind.plural in plurals}
         return frozenset(served)
 
+    async def open_watch(self, kind: Kind, namespace: str, name: str, *, seconds: int) -> Any:
+        """A watch on one object, as the open response: one event a line in `content`, until close() or `seconds`.
+
+        For watch.watch_object, which bounds its time and turns what the transport raises into a KubeError.
+        """
+        params = [("watch", "true"), ("fieldSelector", f"metadata.name={name}"), ("timeoutSeconds", str(seconds))]
+        return await self._dynamic.request(
+            "get",
+            _path(kind, namespace),
+            serialize=False,
+            query_params=params,
+            _request_timeout=seconds + CALL_TIMEOUT_SECONDS,
+        )
+
     async def _send(self, method: str, path: str, **params: Any) -> Object:
         try:
             return await self._once(method, path, **params)

@@ -1,8 +1,4 @@
-"""Manifests of everything a sync needs, built from a tenant and its policy. Pure: nothing here talks to a cluster.
-
-Secrets, profiles and CA bundles are mounted as optional: a missing one is then something that the run reports in
-words, instead of a pod that hangs in ContainerCreating without saying why.
-"""
+"""Manifests of everything a sync needs, built from a tenant and its policy. Pure: nothing here talks to a cluster."""
 
 import hashlib
 import json
@@ -25,6 +21,7 @@ from bcp_operator.api.run import (
     RunLimits,
     RunLogin,
     RunMapping,
+    RunPostgresql,
     RunReportTarget,
     RunSelection,
     RunSqlite,
@@ -32,9 +29,10 @@ from bcp_operator.api.run import (
     RunSystem,
     pair_id,
 )
-from bcp_operator.api.tenant import BCPTenantSpec, SystemSpec
+from bcp_operator.api.tenant import BCPTenantSpec, SqliteStore, SystemSpec
 
 from .kinds import CRONJOB, TENANT
+from .volumes import CA_FOLDER, CREDENTIALS_FOLDER, RUN_FOLDER, STATE_FOLDER, STORE_FOLDER, volumes
 
 Manifest = dict[str, Any]
 
@@ -44,12 +42,6 @@ ANNOTATION_HASH = f"{GROUP}/hash"
 """Hash of everything that was applied, so that a run's whole set of objects is compared by looking at one of them."""
 
 USER_ID = 65532
-RUN_FOLDER = "/etc/bcp"
-CA_FOLDER = "/etc/bcp/ca"
-CREDENTIALS_FOLDER = "/run/bcp"
-STATE_FOLDER = "/var/lib/bcp"
-TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
-TOKEN_SECONDS = 3600
 STARTING_DEADLINE_SECONDS = 600
 """A missed run is made up for within this time only, so that unsuspending starts nothing."""
 JOB_TTL_SECONDS = 604800
@@ -101,7 +93,7 @@ class SyncObjects:
 
     run_configmap: Manifest
     report_configmap: Manifest
-    claim: Manifest
+    claim: Manifest | None  # None: the correlations are in PostgreSQL
     cronjob: Manifest
 
     @property
@@ -149,7 +141,7 @@ def run_config(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timeou
         approval=policy.approval,
         approve=spec.sync.approve,
         dry_run=policy.dry_run,
-        store=RunStore(sqlite=RunSqlite(path=f"{STATE_FOLDER}/correlations.db")),
+        store=_store(spec),
         login=_login(spec),
         lease=ObjectName(namespace=owner.namespace, name=names.writer_lease(owner.name)),
         report=RunReportTarget(config_map=names.report_configmap(owner.name)),
@@ -213,9 +205,11 @@ def _object(owner: Owner, api_version: str, kind: str, name: str) -> Manifest:
     }
 
 
-def _claim(owner: Owner, spec: BCPTenantSpec) -> Manifest:
+def _claim(owner: Owner, spec: BCPTenantSpec) -> Manifest | None:
     """No ownerReference: correlations outlive the tenant object."""
-    sqlite = spec.sync.store.sqlite
+    if spec.sync.store.postgresql is not None:
+        return None
+    sqlite = spec.sync.store.sqlite or SqliteStore()
     claim: Manifest = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -267,7 +261,7 @@ def _cronjob(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timing: 
 
 
 def _pod(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, image: Image) -> Manifest:
-    volumes = _volumes(owner, spec)
+    mounted = volumes(owner.name, spec)
     pod: Manifest = {
         "serviceAccountName": names.SYNC_SERVICE_ACCOUNT,
         "automountServiceAccountToken": False,
@@ -295,10 +289,10 @@ def _pod(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, image: Image
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
-                "volumeMounts": [mount for mount, _ in volumes],
+                "volumeMounts": [mount for mount, _ in mounted],
             }
         ],
-        "volumes": [volume for _, volume in volumes],
+        "volumes": [volume for _, volume in mounted],
     }
     optional = {
         "nodeSelector": policy.job.node_selector,
@@ -306,61 +300,6 @@ def _pod(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, image: Image
         "priorityClassName": policy.job.priority_class_name,
     }
     return pod | {key: value for key, value in optional.items() if value}
-
-
-def _volumes(owner: Owner, spec: BCPTenantSpec) -> list[tuple[Manifest, Manifest]]:
-    """Each volume with its mount."""
-    run = {"configMap": {"name": names.run_configmap(owner.name), "items": [_item(names.RUN_KEY, names.RUN_KEY)]}}
-    profiles = sorted({spec.primary.profile, spec.secondary.profile})
-    sources = [run, *map(_profile, profiles), *_bundles(spec)]
-    return [
-        _volume("run", {"projected": {"sources": sources}}, RUN_FOLDER),
-        _volume("primary", _secret(spec.primary), f"{CREDENTIALS_FOLDER}/primary"),
-        _volume("secondary", _secret(spec.secondary), f"{CREDENTIALS_FOLDER}/secondary"),
-        _volume("api-access", {"projected": {"sources": _api_access()}}, TOKEN_FOLDER),
-        _volume("state", {"persistentVolumeClaim": {"claimName": names.correlations_claim(owner.name)}}, STATE_FOLDER),
-        _volume("tmp", {"emptyDir": {}}, "/tmp"),  # noqa: S108 - inside the pod
-    ]
-
-
-def _bundles(spec: BCPTenantSpec) -> list[Manifest]:
-    """CA bundles, each below its own folder in the run's configuration."""
-    refs = {"primary": spec.primary.ca_ref, "secondary": spec.secondary.ca_ref, "login": spec.login.ca_ref}
-    return [
-        {"configMap": {"name": ref.name, "items": [_item(ref.key, f"ca/{name}/{ref.key}")], "optional": True}}
-        for name, ref in refs.items()
-        if ref is not None
-    ]
-
-
-def _volume(name: str, source: Manifest, path: str) -> tuple[Manifest, Manifest]:
-    mount: Manifest = {"name": name, "mountPath": path}
-    if name not in ("state", "tmp"):
-        mount |= {"readOnly": True}
-    return mount, {"name": name} | source
-
-
-def _profile(name: str) -> Manifest:
-    """Built-in profiles win by name in the run itself; a ConfigMap of that name then only lies there."""
-    items = [_item(names.PROFILE_KEY, f"profiles/{name}.yaml")]
-    return {"configMap": {"name": name, "items": items, "optional": True}}
-
-
-def _secret(system: SystemSpec) -> Manifest:
-    return {"secret": {"secretName": system.credentials_secret_ref.name, "optional": True, "defaultMode": 0o440}}
-
-
-def _api_access() -> list[Manifest]:
-    namespace = {"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}
-    return [
-        {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
-        {"configMap": {"name": "kube-root-ca.crt", "items": [_item("ca.crt", "ca.crt")]}},
-        {"downwardAPI": {"items": [namespace]}},
-    ]
-
-
-def _item(key: str, path: str) -> Manifest:
-    return {"key": key, "path": path}
 
 
 def _system(system: SystemSpec, side: str) -> RunSystem:
@@ -372,6 +311,12 @@ def _system(system: SystemSpec, side: str) -> RunSystem:
         ca_file=f"{CA_FOLDER}/{side}/{system.ca_ref.key}" if system.ca_ref else None,
         credentials_dir=f"{CREDENTIALS_FOLDER}/{side}",
     )
+
+
+def _store(spec: BCPTenantSpec) -> RunStore:
+    if spec.sync.store.postgresql is not None:
+        return RunStore(postgresql=RunPostgresql(dsn_file=f"{STORE_FOLDER}/dsn", ca_file=f"{STORE_FOLDER}/ca.crt"))
+    return RunStore(sqlite=RunSqlite(path=f"{STATE_FOLDER}/correlations.db"))
 
 
 def _login(spec: BCPTenantSpec) -> RunLogin:

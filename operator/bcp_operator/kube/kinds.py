@@ -4,25 +4,6 @@ from dataclasses import dataclass
 
 from bcp_operator.api.common import API_VERSION
 
-__all__ = [
-    "CONFIGMAP",
-    "CRONJOB",
-    "DNSENDPOINT",
-    "EVENT",
-    "GATEWAY",
-    "GATEWAY_CLASS",
-    "HTTPROUTE",
-    "INGRESS",
-    "JOB",
-    "LEASE",
-    "POD",
-    "POLICY",
-    "PVC",
-    "SECRET",
-    "TENANT",
-    "Kind",
-]
-
 
 @dataclass(frozen=True)
 class Kind:

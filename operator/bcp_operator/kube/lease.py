@@ -10,15 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from bcp_operator.api.common import ANNOTATION_PREVIOUS_HOLDER, ANNOTATION_SYNC_ENABLED_AT
+from bcp_operator.api.names import FENCE_PREFIX, WRITER_LEASE_SECONDS
 
 from .client import LEASE, Kube, Object
 from .errors import AlreadyExists, Conflict, NotFound
 from .leader import KernelTimer, LeaderElector, LostLease, micro_time
 
 __all__ = [
-    "FENCE_PREFIX",
-    "RUN_PREFIX",
-    "WRITER_LEASE_SECONDS",
     "KernelTimer",
     "LeaderElector",
     "LostLease",
@@ -27,9 +25,6 @@ __all__ = [
     "state_of",
 ]
 
-FENCE_PREFIX = "fence/"
-RUN_PREFIX = "run/"
-WRITER_LEASE_SECONDS = 15
 FENCE_ATTEMPTS = 5  # a run renews every 5 s: losing the race more often than once means something else is wrong
 
 
@@ -41,29 +36,14 @@ class WriterState:
     previous_holder: str | None  # as recorded by the fence; "" = nobody held it then; None = not fenced
     sync_enabled_at: datetime | None
     held_since: datetime | None  # acquireTime: when it last changed hands
+    transitions: int  # how often it changed hands
     resource_version: str
     obj: Object
-
-    @property
-    def is_free(self) -> bool:
-        """Nobody holds it."""
-        return not self.holder
 
     @property
     def fenced_by(self) -> str | None:
         """Operation id of the fence, `lost-<id>` for one that replaced a lost Lease; None when not fenced."""
         return self.holder.removeprefix(FENCE_PREFIX) if self.holder.startswith(FENCE_PREFIX) else None
-
-    @property
-    def needs_wait(self) -> bool:
-        """A writer may still be alive behind the fence: it was held when fenced, or that is not known."""
-        return self.fenced_by is not None and self.previous_holder != ""
-
-    @property
-    def previous_pod(self) -> str | None:
-        """Pod of the run that held it before the fence, where a run did."""
-        holder = self.previous_holder or ""
-        return holder.split("/")[1] if holder.startswith(RUN_PREFIX) and holder.count("/") >= 2 else None
 
 
 class WriterLease:
@@ -171,6 +151,7 @@ def state_of(lease: Object) -> WriterState:
         previous_holder=annotations.get(ANNOTATION_PREVIOUS_HOLDER),
         sync_enabled_at=_moment(annotations.get(ANNOTATION_SYNC_ENABLED_AT)),
         held_since=_moment((lease.get("spec") or {}).get("acquireTime")),
+        transitions=int((lease.get("spec") or {}).get("leaseTransitions") or 0),
         resource_version=metadata["resourceVersion"],
         obj=lease,
     )

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 from kubernetes.aio.client.exceptions import ApiException
 
-from .client import Kind, Kube, Object, _path
+from .client import Kind, Kube, Object
 from .errors import Unavailable, from_status
 
 __all__ = ["watch_object"]
@@ -25,20 +25,9 @@ async def watch_object(
     Ends when the server ends the stream; raises KubeError when it can't be opened or says nothing for
     `silence_seconds`.
     """
-    params = [
-        ("watch", "true"),
-        ("fieldSelector", f"metadata.name={name}"),
-        ("timeoutSeconds", str(STREAM_SECONDS)),
-    ]
     try:
         async with asyncio.timeout(ESTABLISH_SECONDS):
-            stream = await kube._dynamic.request(
-                "get",
-                _path(kind, namespace),
-                serialize=False,
-                query_params=params,
-                _request_timeout=STREAM_SECONDS + ESTABLISH_SECONDS,
-            )
+            stream = await kube.open_watch(kind, namespace, name, seconds=STREAM_SECONDS)
         try:
             while True:
                 async with asyncio.timeout(silence_seconds):

@@ -4,18 +4,19 @@ Every ask is a new connection, as a user's browser would make it, without cookie
 """
 
 import asyncio
+import re
 import ssl
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
 
 from bcp_operator.api.tenant import SystemSpec
 from bcp_operator.systems.hosts import HostPolicy, HostRefused
-from bcp_operator.systems.transport import Answer, TransportError, open_client
+from bcp_operator.systems.transport import TransportError
 
-from .connect import Unresolved, checked_address
+from .connect import Unresolved
+from .exchange import exchange
 
-__all__ = ["ErrorClass", "Health", "LoginAnswer", "ask_login", "probe_system"]
+__all__ = ["ErrorClass", "Health", "LoginAnswer", "ask_login", "health_url", "probe_system"]
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 
@@ -58,7 +59,15 @@ async def ask_login(
     """
     try:
         async with asyncio.timeout(timeout_seconds):
-            answer = await _get(url, hosts, connect_to, ca_pem, timeout_seconds)
+            answer = await exchange(
+                "GET",
+                url,
+                hosts,
+                timeout_seconds=timeout_seconds,
+                max_bytes=MAX_PAGE_BYTES,
+                connect_to=connect_to,
+                ca_pem=ca_pem,
+            )
     except HostRefused as error:
         return LoginAnswer(None, None, "Refused", str(error))
     except ValueError as error:  # a CA bundle without a certificate
@@ -72,6 +81,11 @@ async def ask_login(
     location = answer.headers.get("location")
     detail = f"HTTP {answer.status}" + (f" to {_shown(location)}" if location else "")
     return LoginAnswer(answer.status, location, None, detail)
+
+
+def health_url(system: SystemSpec) -> str:
+    """What is asked about a system: its health path, else its login page."""
+    return system.login_url if system.health is None else system.endpoint.rstrip("/") + system.health.path
 
 
 async def probe_system(
@@ -89,8 +103,9 @@ async def probe_system(
     certificates (expired, wrong host), unexpected statuses. Unknown: our own doing or set-up - hosts that are not on
     the allow-list, an issuer we do not know, a resolver that is down, a health path that wants credentials (401, 403).
     """
-    url = system.login_url if system.health is None else system.endpoint.rstrip("/") + system.health.path
-    answer = await ask_login(url, hosts=hosts, connect_to=connect_to, ca_pem=ca_pem, timeout_seconds=timeout_seconds)
+    answer = await ask_login(
+        health_url(system), hosts=hosts, connect_to=connect_to, ca_pem=ca_pem, timeout_seconds=timeout_seconds
+    )
     if answer.status is None:
         unknown = answer.error in ("Refused", "ResolverDown", "Untrusted")
         return Health("Unknown" if unknown else "Failed", answer.detail)
@@ -105,22 +120,6 @@ def _judge(status: int, expected: int) -> Health:
     if status in (401, 403):
         return Health("Unknown", f"health path: HTTP {status}, use a path that needs no credentials")
     return Health("Failed", f"health path: HTTP {status} instead of {expected}")
-
-
-async def _get(
-    url: str, hosts: HostPolicy, connect_to: str | None, ca_pem: str | None, timeout_seconds: float
-) -> Answer:
-    hosts.check_url(url)
-    parts = urlsplit(url)
-    default_port = parts.port or (443 if parts.scheme == "https" else 80)
-    address, port = await checked_address(hosts, connect_to or _bracketed(parts.hostname or ""), default_port)
-    target = f"{_bracketed(address)}:{port}"
-    async with open_client(ca_pem=ca_pem, connect_to=target, timeout_seconds=timeout_seconds) as http:
-        return await http.request("GET", url, headers={"Connection": "close"}, max_bytes=MAX_PAGE_BYTES)
-
-
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _classify(error: TransportError) -> tuple[ErrorClass, str]:
@@ -138,5 +137,5 @@ def _classify(error: TransportError) -> tuple[ErrorClass, str]:
 
 
 def _shown(location: str) -> str:
-    """A Location fit for status and events: no query, which may hold a token, and not endless."""
-    return location.partition("?")[0][:256]
+    """A Location fit for status and events: no query and no fragment, which may hold a token, and not endless."""
+    return re.split(r"[?#]", location, maxsplit=1)[0][:256]

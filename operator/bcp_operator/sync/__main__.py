@@ -4,15 +4,23 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from bcp_operator.api.run import ExitCode, RunConfig, RunReport
 
-from .config import PROFILES, ConfigError, prepare, read_config
+from .config import PROFILES, ConfigError, Setup, prepare, read_config
 from .log import set_up
 from .supervisor import supervise, write_termination_message
+
+if TYPE_CHECKING:
+    from .correlations.store import Store
+    from .report import Tally
+    from .spool import Spool
 
 EPILOG = """exit codes: 0 done; 2 usage, run.yaml, profile or credentials; 3 done but for some entities, or the
 guard withheld some; 4 held: the writer lease is fenced or taken, or the login URL shows the secondary; 5 failed."""
@@ -38,6 +46,13 @@ def _parser() -> argparse.ArgumentParser:
     ids = _add(commands, "ids", _ids, "look up which entities belong together")
     ids.add_argument("text", nargs="?", help="an ID of either side, a correlation ID or a key; none = all")
     ids.add_argument("--type", help="only this entity type")
+    _add(commands, "readiness", _readiness, "show who could not log in to the secondary, and what it lacks")
+    _add(commands, "diverge", _diverge, "show what was changed in the secondary; writes nothing", ("csv",))
+    export = _add(commands, "export", _export, "write all correlations of the pair as JSON lines")
+    export.add_argument("file", nargs="?", default="-", help="none, or -: standard output")
+    importing = _add(commands, "import", _import, "put an export into the store: all of it or nothing")
+    importing.add_argument("file", help="-: standard input")
+    importing.add_argument("--replace", action="store_true", help="in place of what the store holds of this pair")
     unfenced = commands.choices["run"]
     unfenced.add_argument("--unfenced", action="store_true", help="run.yaml names no Lease: write without one")
     unfenced.add_argument("--reason", help="why that is safe; goes into the log")
@@ -50,12 +65,16 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, command: object, text: str
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    command: object,
+    text: str,
+    outputs: tuple[str, ...] = (),
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text, epilog=EPILOG)
     parser.add_argument("--config", type=Path, required=True, help="run.yaml")
     parser.add_argument("--profiles", type=Path, default=PROFILES, help="folder of users' own profiles")
-    parser.add_argument("-o", "--output", choices=["text", "json"], default="text")
+    parser.add_argument("-o", "--output", choices=["text", "json", *outputs], default="text")
     parser.add_argument("--log-format", choices=["json", "text"], help="default: text on a terminal")
     parser.set_defaults(command=command)
     return parser
@@ -105,17 +124,32 @@ def _unusable(error: ConfigError) -> RunReport:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from .correlations.store import StoreError  # noqa: PLC0415
-    from .run import plan_only  # noqa: PLC0415
     from .show import show_plan  # noqa: PLC0415
 
+    setup = prepare(read_config(options.config), options.profiles)
+    return _consumed(setup, lambda spool, tally: show_plan(spool, tally, options.output))
+
+
+def _readiness(options: argparse.Namespace) -> int:
+    from .readiness import readiness, show  # noqa: PLC0415
+    from .run import scope_of  # noqa: PLC0415
+
+    setup = prepare(read_config(options.config), options.profiles)
+
+    def consume(spool: "Spool", tally: "Tally") -> None:
+        actions = chain(spool.actions(), spool.withheld())
+        show(readiness(scope_of(setup), spool, actions, tally.broken), options.output)
+
+    return _consumed(setup, consume)
+
+
+def _consumed(setup: Setup, consume: "Callable[[Spool, Tally], None]") -> int:
+    """Plan, and hand that on; writes nothing."""
+    from .correlations.store import StoreError  # noqa: PLC0415
+    from .run import plan_only  # noqa: PLC0415
+
     try:
-        report = asyncio.run(
-            plan_only(
-                prepare(read_config(options.config), options.profiles),
-                lambda spool, tally: show_plan(spool, tally, options.output),
-            )
-        )
+        report = asyncio.run(plan_only(setup, consume))
     except StoreError as error:
         print(f"bcp-sync: {error}", file=sys.stderr)
         return ExitCode.FAILED
@@ -123,19 +157,75 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _ids(options: argparse.Namespace) -> int:
-    from .correlations.sqlite import open_sqlite  # noqa: PLC0415
-    from .correlations.store import StoreError  # noqa: PLC0415
     from .show import show_rows  # noqa: PLC0415
 
-    config = read_config(options.config)
-    try:
-        store = open_sqlite(Path(config.store.sqlite.path), config.pair, read_only=True)
+    def look(store: "Store", _: RunConfig) -> int:
         rows = store.find(options.text) if options.text else store.rows(options.type)
-        found = show_rows((row for row in rows if options.type in (None, row.type)), options.output)
+        return show_rows((row for row in rows if options.type in (None, row.type)), options.output)
+
+    found = _with_store(options, look, read_only=True)
+    return ExitCode.SUCCEEDED if found or not options.text else 1
+
+
+def _diverge(options: argparse.Namespace) -> int:
+    from .correlations.store import StoreError  # noqa: PLC0415
+    from .diverge import diverge  # noqa: PLC0415
+
+    try:
+        return diverge(prepare(read_config(options.config), options.profiles), options.output)
     except StoreError as error:
         print(f"bcp-sync: {error}", file=sys.stderr)
         return ExitCode.FAILED
-    return ExitCode.SUCCEEDED if found or not options.text else 1
+
+
+def _export(options: argparse.Namespace) -> int:
+    from .interchange import export_lines  # noqa: PLC0415
+
+    def write(store: "Store", config: RunConfig) -> int:
+        with _opened(options.file, "w") as target:
+            for line in export_lines(store, config.pair):
+                target.write(line + "\n")
+        return ExitCode.SUCCEEDED
+
+    return _with_store(options, write, read_only=True)
+
+
+def _import(options: argparse.Namespace) -> int:
+    from .interchange import ImportRefused, import_lines  # noqa: PLC0415
+
+    def load(store: "Store", config: RunConfig) -> int:
+        with _opened(options.file, "r") as source:
+            number = import_lines(source, store, config.pair, replace=options.replace)
+        print(f"{number} rows imported")
+        return ExitCode.SUCCEEDED
+
+    try:
+        return _with_store(options, load, read_only=False)
+    except ImportRefused as error:
+        raise ConfigError(f"{options.file}: {error}") from None
+
+
+def _with_store(options: argparse.Namespace, work: "Callable[[Store, RunConfig], int]", *, read_only: bool) -> int:
+    from .correlations.opening import opened  # noqa: PLC0415
+    from .correlations.store import StoreError  # noqa: PLC0415
+
+    config = read_config(options.config)
+    try:
+        with opened(config.store, config.pair, read_only=read_only) as store:
+            return work(store, config)
+    except StoreError as error:
+        print(f"bcp-sync: {error}", file=sys.stderr)
+        sys.exit(ExitCode.FAILED)
+
+
+def _opened(name: str, mode: Literal["r", "w"]) -> AbstractContextManager[TextIO]:
+    """A file, or for `-` a standard stream, which stays open. Raises ConfigError."""
+    if name == "-":
+        return nullcontext(sys.stdin if mode == "r" else sys.stdout)
+    try:
+        return Path(name).open(mode, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{name}: {error.strerror}") from None
 
 
 def _check(options: argparse.Namespace) -> int:

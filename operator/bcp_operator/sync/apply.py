@@ -7,6 +7,7 @@ the secondary refuses or can't be reached many times in a row.
 import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any, assert_never
 
@@ -14,6 +15,7 @@ from bcp_operator.systems.client import WritableClient, Written
 from bcp_operator.systems.content import Content, content_hash, diff, field_hashes
 from bcp_operator.systems.errors import CallFailed
 
+from .conflicts import Claim, Contention, aside, claim
 from .correlations.committer import Committer
 from .correlations.store import FieldHashes, Row, Status, Store, correlation_id
 from .plan import desired_content
@@ -51,6 +53,8 @@ class Applier:
         self._readers, self._tally, self._concurrency = readers, tally, concurrency
         self._committer = Committer(store)
         self._conflicts: list[Action] = []
+        self._settling = False
+        self._late: list[Action] = []  # to be done again when the conflicts are settled
         self._failures_in_a_row = 0
 
     async def run(self) -> None:
@@ -59,19 +63,59 @@ class Applier:
         try:
             for phase in self._spool.phases():
                 if phase // 2 != group:
-                    await self._retry_conflicts()
+                    await self._settle_conflicts()
                     group = phase // 2
                 await self._together(self._spool.actions(phase))
                 log.info("phase done", extra={"phase": phase, "counts": self._summary()})
-            await self._retry_conflicts()
+            await self._settle_conflicts()
         finally:
             await self._committer.drain()  # what was written is known, however the run ends
 
-    async def _retry_conflicts(self) -> None:
-        """Try again what was refused as a duplicate: another entity may have given up the name since."""
+    async def _settle_conflicts(self) -> None:
+        """Try again what was refused as a duplicate, each once and after those that give up what it wants."""
         again, self._conflicts = self._conflicts, []
-        if again:
-            await self._together(iter(again), last_try=True)
+        self._settling = True
+        contention = Contention([self._claim(action) for action in again])
+        while contention:
+            ready = contention.ready()
+            if ready:
+                await self._together((again[number] for number in ready), last_try=True)
+                contention.settle(ready)
+            else:
+                number, fields = contention.step_aside()
+                await self._step_aside(again[number], fields)
+        self._settling = False
+        late, self._late = self._late, []
+        if late:
+            await self._together(iter(late), last_try=True)
+
+    def _claim(self, action: Action) -> Claim:
+        wanted = desired_content(self._scope, self._spool, action.type, action.primary_id or "").content
+        match = self._spool.match(action.type, action.primary_id or "")
+        if match is None or match.secondary_id is None:
+            return claim(action.type, wanted)
+        return claim(action.type, wanted, self._spool.body("secondary", action.type, match.secondary_id))
+
+    async def _step_aside(self, action: Action, fields: Collection[str]) -> None:
+        """Let an entity go by another name for a moment. A run that dies now leaves it to the next to name it."""
+        match = self._spool.match(action.type, action.primary_id or "")
+        if match is None or match.secondary_id is None:
+            return
+        mark = correlation_id(self._scope.pair, action.type, action.primary_id or "")
+        current = self._spool.body("secondary", action.type, match.secondary_id)
+        changes = {name: aside(current[name], mark) for name in fields}
+        log.info("steps aside", extra={"type": action.type, "key": action.key, "fields": sorted(fields)})
+        try:
+            await self._client.update(
+                action.type,
+                match.secondary_id,
+                desired=current | changes,
+                changes=changes,
+                current=current,
+                correlation_id=mark,
+            )
+        except CallFailed as error:  # those that wait for it will say that they are duplicates
+            log.warning("could not step aside", extra={"type": action.type, "key": action.key, "reason": str(error)})
 
     async def _together(self, actions: Iterator[Action], *, last_try: bool = False) -> None:
         """Some at a time. Ahead of the writes, rows of the creates to come are made PENDING, many in one transaction."""
@@ -163,15 +207,26 @@ class Applier:
     async def _change(self, action: Action) -> None:
         name, primary_id = action.type, action.primary_id or ""
         match = self._spool.match(name, primary_id)
+        settling = self._settling or bool(self._conflicts)  # what is missing may still be made
         if match is None or match.secondary_id is None:
+            if settling:
+                self._late.append(action)
             return  # a link whose create failed: counted there
         wanted = desired_content(self._scope, self._spool, name, primary_id)
-        if self._left_out(action, {path for path, _ in wanted.awaited}):
+        missing = {path for path, _ in wanted.awaited}
+        awaits = bool(missing) and settling
+        if awaits and self._scope.skips_unresolved:
+            self._late.append(action)
+            return
+        if not awaits and self._left_out(action, missing):
             return
         current = self._spool.body("secondary", name, match.secondary_id)
         row = self._store.by_primary(name, primary_id) if match.how == "row" else None
         changes = {} if action.kind == "refresh" else diff(wanted.content, current, row.fields if row else {})
         stored: Content | None = current
+        if awaits and not changes:
+            self._late.append(action)
+            return
         if changes:
             written = await self._client.update(
                 name,
@@ -186,6 +241,9 @@ class Applier:
             if stored is None and row and row.unread(content_hash(wanted.content)):
                 stored = current
         await self._save(action, match.secondary_id, wanted.content, stored)
+        if awaits:
+            self._spool.learn("secondary", name, match.secondary_id, wanted.content if stored is None else stored)
+            self._late.append(replace(action, kind="link"))
         if action.kind == "adopt":
             self._tally.count(name, "adopted")
         elif action.kind != "link":

@@ -13,6 +13,7 @@ from bcp_operator.systems.catalog import ProfileError, load
 from bcp_operator.systems.profile import Profile
 
 from .choice import Choice, ChoiceError, choices
+from .correlations.store import StoreError
 
 PROFILES = Path("/etc/bcp/profiles")
 
@@ -56,6 +57,10 @@ def read_config(path: Path) -> RunConfig:
 def prepare(config: RunConfig, profiles: Path = PROFILES) -> Setup:
     """Profiles, credentials and the choice of types. Raises ConfigError."""
     try:
+        if config.store.postgresql is not None:
+            from .correlations.postgresql import connection_parameters  # noqa: PLC0415 (SQLite needs no driver)
+
+            connection_parameters(config.store.postgresql)
         primary = load(config.primary.profile, profiles)
         secondary = load(config.secondary.profile, profiles)
         return Setup(
@@ -67,7 +72,7 @@ def prepare(config: RunConfig, profiles: Path = PROFILES) -> Setup:
             chosen_types(config, primary, secondary),
             choices(config, primary),
         )
-    except (ProfileError, CredentialsError, ChoiceError) as error:
+    except (ProfileError, CredentialsError, ChoiceError, StoreError) as error:
         raise ConfigError(str(error)) from None
 
 

@@ -23,15 +23,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bcp_operator.api.names import FENCE_PREFIX, RUN_PREFIX, WRITER_LEASE_SECONDS
 from bcp_operator.systems.transport import Transport, TransportError, open_client
 
-LEASE_SECONDS = 15.0
+LEASE_SECONDS = float(WRITER_LEASE_SECONDS)
 RENEW_SECONDS = 5.0
 CALL_SECONDS = 4.0
 MARGIN_SECONDS = 0.25  # the kernel timer fires this much before the lease ends
 GIVE_UP_SECONDS = 1.0  # when this little is left and no renewal came, the run stops by itself
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-FENCE_PREFIX, RUN_PREFIX = "fence/", "run/"
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ First every entity of the primary is matched (correlation, else marker, else nat
 Nothing is held in memory per entity: listings and matches come through World, actions go out one by one.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bcp_operator.systems import paths
@@ -44,8 +44,7 @@ def blocked_types(scope: Scope, broken: Collection[str]) -> set[str]:
 def plan(scope: Scope, world: World, known: Known, blocked: Collection[str] = ()) -> Iterator[Action]:
     """Every action. Matches are noted in `world` on the way. `blocked` types (see blocked_types) are left out."""
     types = sorted((scope.chosen | scope.looked_up) - set(blocked))
-    for name in types:
-        _match_type(scope, world, known, name)
+    match_types(scope, world, known, types)
     if scope.skips_unresolved:
         _skip_unresolved(scope, world, [name for name in types if name in scope.chosen])
     groups = type_order(scope.primary, sorted(scope.chosen - set(blocked)))
@@ -60,6 +59,12 @@ def plan(scope: Scope, world: World, known: Known, blocked: Collection[str] = ()
 
 
 # --- matching
+
+
+def match_types(scope: Scope, world: World, known: Known, types: Iterable[str]) -> None:
+    """Note in `world` which entities of these types belong together."""
+    for name in types:
+        _match_type(scope, world, known, name)
 
 
 def _match_type(scope: Scope, world: World, known: Known, name: str) -> None:

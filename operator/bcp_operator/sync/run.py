@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunReport, RunSystem
 from bcp_operator.systems.client import Gate, ReadOnlyClient, WritableClient
@@ -17,7 +16,7 @@ from bcp_operator.systems.transport import Transport, open_client
 from .apply import Applier, SecondaryDown
 from .choice import EVERYTHING
 from .config import ConfigError, Setup
-from .correlations.sqlite import open_sqlite
+from .correlations.opening import opened
 from .correlations.store import Store, StoreError
 from .fence import ApiError, ApiServer, Fence, Held, publish_report
 from .guard import guarded_kind
@@ -97,7 +96,7 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
             await refuse_when_secondary(this.setup.config.login)
         if this.setup.config.dry_run:
             return await plan_only(this.setup, note_plan, this)
-        with _store(this.setup) as store, _spool() as spool:
+        with opened(this.setup.config.store, this.setup.config.pair) as store, private_spool() as spool:
             gate = fence.gate if fence else _open_gate
             async with _systems(this.setup, gate) as (primary, secondary):
                 await read_both(this.setup, primary, secondary, spool, this.tally)
@@ -110,12 +109,13 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
                     spool,
                     store,
                     secondary,
-                    readers=_readers(this.setup, "secondary"),
+                    readers=listing_readers(this.setup, "secondary"),
                     tally=this.tally,
                     concurrency=this.setup.config.limits.concurrency,
                 )
                 await applier.run()
                 finish(decision, scope, store, this.tally)
+                note_alone(scope, spool, store, this.tally)
                 reads = primary.requests + secondary.requests - secondary.writes
                 log.info("done", extra={"reads": reads, "writes": secondary.writes})
     return this.report()
@@ -127,8 +127,8 @@ async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None], this:
     Raises StoreError.
     """
     this = this or Run(setup)
-    with _store(setup, read_only=True) as store, _spool() as spool:
-        async with _systems(setup, _shut_gate) as (primary, secondary):
+    with opened(setup.config.store, setup.config.pair, read_only=True) as store, private_spool() as spool:
+        async with both_systems(setup) as (primary, secondary):
             await read_both(setup, primary, secondary, spool, this.tally)
         scope = make_plan(setup, store, spool, this.tally)
         withhold(setup.config, scope, spool, store, this.tally, keep=False)
@@ -138,6 +138,16 @@ async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None], this:
         return report
     message = "; ".join(part for part in ("plan only, nothing was written", report.message) if part)
     return report.model_copy(update={"result": "Planned", "message": message})
+
+
+def note_alone(scope: Scope, spool: Spool, store: Store, tally: Tally) -> None:
+    """Keep what the secondary alone has, so that what is made in the secondary after this run can be told from what was there."""
+    alone: dict[str, set[str]] = {name: set() for name in scope.chosen - tally.broken.keys()}
+    for action in spool.actions():
+        if action.kind == "keep" and action.primary_id is None and action.secondary_id and action.type in alone:
+            alone[action.type].add(action.secondary_id)
+    for name, found in sorted(alone.items()):
+        store.set_alone(name, found)
 
 
 def note_plan(spool: Spool, tally: Tally) -> None:
@@ -154,17 +164,24 @@ def note_plan(spool: Spool, tally: Tally) -> None:
             tally.keep(action.type, action.key or action.secondary_id, action.reason)
 
 
+@asynccontextmanager
+async def both_systems(setup: Setup) -> AsyncIterator[tuple[ReadOnlyClient, ReadOnlyClient]]:
+    """Clients that write nothing."""
+    async with _systems(setup, _shut_gate) as systems:
+        yield systems
+
+
 async def read_both(
     setup: Setup, primary: ReadOnlyClient, secondary: ReadOnlyClient, spool: Spool, tally: Tally
 ) -> None:
     """Read every listing that the plan needs. A type whose listing fails is noted as left out."""
-    scope = _scope(setup)
+    scope = scope_of(setup)
     clients: dict[Side, ReadOnlyClient] = {"primary": primary, "secondary": secondary}
 
     async def one(side: Side, name: str) -> None:
         began = time.monotonic()
         try:
-            number = await read_listing(clients[side], _readers(setup, side)[name], spool, side, name)
+            number = await read_listing(clients[side], listing_readers(setup, side)[name], spool, side, name)
         except ListingError as error:
             tally.leave_out(name, f"{side}: {error}")
             log.error("listing failed", extra={"side": side, "type": name, "reason": str(error)})
@@ -180,7 +197,7 @@ async def read_both(
 
 def make_plan(setup: Setup, store: Store, spool: Spool, tally: Tally) -> Scope:
     """Put every action into the spool; types that can't be planned are noted as left out."""
-    scope = _scope(setup)
+    scope = scope_of(setup)
     types = scope.chosen | scope.looked_up
     for name, reason in empty_listings(scope, spool, store, types - tally.broken.keys()).items():
         advice = "; if it is meant to be empty, move the correlation store away"
@@ -202,7 +219,8 @@ def make_plan(setup: Setup, store: Store, spool: Spool, tally: Tally) -> Scope:
     return scope
 
 
-def _scope(setup: Setup) -> Scope:
+def scope_of(setup: Setup) -> Scope:
+    """What is planned."""
     config = setup.config
     return Scope(
         setup.primary,
@@ -215,7 +233,8 @@ def _scope(setup: Setup) -> Scope:
     )
 
 
-def _readers(setup: Setup, side: Side) -> dict[str, Reader]:
+def listing_readers(setup: Setup, side: Side) -> dict[str, Reader]:
+    """For every type that both systems know."""
     own, other = (setup.primary, setup.secondary) if side == "primary" else (setup.secondary, setup.primary)
     choices = setup.choices if side == "primary" else {}
     return {
@@ -225,19 +244,8 @@ def _readers(setup: Setup, side: Side) -> dict[str, Reader]:
 
 
 @contextmanager
-def _store(setup: Setup, *, read_only: bool = False) -> Iterator[Store]:
-    path = Path(setup.config.store.sqlite.path)
-    if read_only and not path.exists():
-        path, read_only = Path(":memory:"), False  # nothing is known yet, and nothing is to be kept
-    store = open_sqlite(path, setup.config.pair, read_only=read_only)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-@contextmanager
-def _spool() -> Iterator[Spool]:
+def private_spool() -> Iterator[Spool]:
+    """A spool, deleted at the end."""
     spool = Spool()
     try:
         yield spool

@@ -93,6 +93,11 @@ class Spool:
         content: Content = json.loads(self._db.execute(query, (side, type_name, entity_id)).fetchone()[0])
         return content
 
+    def learn(self, side: Side, type_name: str, entity_id: str, body: Content) -> None:
+        """Note what an entity has become since it was listed."""
+        query = "UPDATE entity SET body = ? WHERE side = ? AND type = ? AND id = ?"
+        self._db.execute(query, (canonical(body), side, type_name, entity_id))
+
     def count(self, side: Side, type_name: str) -> int:
         """Length of a listing."""
         query = "SELECT count(*) FROM entity WHERE side = ? AND type = ?"

@@ -28,6 +28,6 @@ def read_json(body: bytes) -> Any:
 
 
 def as_text(value: object) -> str:
-    """An ID or a key as text. Half a surrogate pair, which JSON can hold and UTF-8 can't, is written as its escape."""
-    text = str(value)
+    """An ID or a key as text that every store can hold: what UTF-8 or PostgreSQL can't is written as its escape."""
+    text = str(value).replace("\0", "\\x00")
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -189,6 +189,13 @@ class Reference(ProfileModel):
     to: list[TypeName] = Field(min_length=1, description="Types it may point at, asked in this order.")
 
 
+class Login(ProfileModel):
+    """What people log in by. Passwords are never read, so this is all that can be compared."""
+
+    name: FieldPath = Field(description="The login name.")
+    identity: FieldPath | None = Field(None, description="By what an identity provider knows them.")
+
+
 class EntityType(ProfileModel):
     """One type of entity."""
 
@@ -207,6 +214,7 @@ class EntityType(ProfileModel):
     ignore: list[FieldPath] = Field(default_factory=list, description="Computed fields: never compared, never sent.")
     unordered: list[FieldPath] = Field(default_factory=list, description="Lists whose order means nothing.")
     empty_is_absent: bool = Field(False, description="null, [] and {} mean the same as no field.")
+    login: Login | None = Field(None, description="The entities of this type are people who log in.")
     references: list[Reference] = Field(default_factory=list, description="Fields that hold IDs of other entities.")
 
     @cached_property

@@ -1,7 +1,7 @@
 """What a run knows of entities that belong together: one row per entity of the primary, kept across runs."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -11,6 +11,10 @@ FieldHashes = Mapping[str, tuple[str | None, str | None]]
 
 class StoreError(Exception):
     """The store can't be used; nothing is written to the secondary without it. The message says what to do."""
+
+
+class RowRefused(StoreError):
+    """Two rows name the same entity, or a row is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +66,23 @@ class Store(Protocol):
     def forget(self, rows: Sequence[Row]) -> None:
         """Delete, in one transaction."""
 
+    def load(self, rows: Iterable[Row], copied: Iterable[str]) -> None:
+        """Everything that is known of this pair is replaced, in one transaction: all of it or, on any error, nothing.
+        What the secondary alone had is forgotten.
+
+        Raises RowRefused when an entity of either side is in it twice.
+        """
+
     def copied(self, type_name: str) -> bool:
         """Whether a run has once come to the end of this type's copy."""
 
     def set_copied(self, types: Iterable[str]) -> None:
+        """Note that."""
+
+    def alone(self, type_name: str) -> Set[str]:
+        """IDs of what the secondary alone had when the last run ended; of no type, where nothing is known of that."""
+
+    def set_alone(self, type_name: str, secondary_ids: Set[str]) -> None:
         """Note that."""
 
     def withhold(self, approval: str, fingerprints: Iterable[str]) -> None:
