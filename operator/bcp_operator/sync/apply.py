@@ -237,9 +237,7 @@ class Applier:
                 correlation_id=correlation_id(self._scope.pair, name, primary_id),
             )
             self._failures_in_a_row = 0
-            stored = self._content(name, written)
-            if stored is None and row and row.unread(content_hash(wanted.content)):
-                stored = current
+            stored = self._content(name, written) or _believed(row, wanted.content, current)
         await self._save(action, match.secondary_id, wanted.content, stored)
         if awaits:
             self._spool.learn("secondary", name, match.secondary_id, wanted.content if stored is None else stored)
@@ -306,6 +304,11 @@ class Applier:
 
     def _summary(self) -> dict[str, Any]:
         return {name: dict(counter) for name, counter in self._tally.counts.items()}
+
+
+def _believed(row: Row | None, sent: Content, listed: Content) -> Content | None:
+    """What a secondary made of a write, where it has not said so twice: what it listed in between."""
+    return listed if row is not None and row.unread(content_hash(sent)) else None
 
 
 def _both(sent: Content, stored: Content) -> FieldHashes:

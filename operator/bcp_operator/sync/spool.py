@@ -79,12 +79,12 @@ class Spool:
 
     def with_key(self, side: Side, type_name: str, key: str) -> Sequence[Head]:
         """Entities with that natural key, ordered by ID."""
-        query = _HEADS + " AND key = ? ORDER BY id"
+        query = _by("by_key") + " AND key = ? ORDER BY id"
         return [_head(row) for row in self._db.execute(query, (side, type_name, key))]
 
     def with_marker(self, side: Side, type_name: str, marker: str) -> Sequence[Head]:
         """Entities that carry that correlation ID, ordered by ID."""
-        query = _HEADS + " AND marker = ? ORDER BY id"
+        query = _by("by_marker") + " AND marker = ? ORDER BY id"
         return [_head(row) for row in self._db.execute(query, (side, type_name, marker))]
 
     def body(self, side: Side, type_name: str, entity_id: str) -> Content:
@@ -178,6 +178,11 @@ class Spool:
 
 def _identity(action: Action) -> str | None:
     return action.primary_id or action.secondary_id
+
+
+def _by(index: str) -> str:
+    """Left to itself SQLite walks through the whole listing, because that is in order already: quadratic in all."""
+    return _HEADS.replace("FROM entity", f"FROM entity INDEXED BY {index}")
 
 
 def _head(row: tuple[str, str | None, str | None, int, str, int]) -> Head:
