@@ -33,11 +33,13 @@ lint: venv ## formatting, lint, types, layers, chart, stale generated files
 	.venv/bin/mypy operator/bcp_operator tests manifests/render.py
 	.venv/bin/lint-imports --no-logo
 	$(PY) -m bcp_operator.api.crdgen --check
+	$(PY) -m bcp_operator.systems.profilegen --check
 	$(PY) -m manifests.render --check
 
 .PHONY: generate
-generate: venv ## CRDs, their reference page and manifests/, from the models and the chart
+generate: venv ## CRDs, profile schema, reference pages and manifests/, from the models and the chart
 	$(PY) -m bcp_operator.api.crdgen
+	$(PY) -m bcp_operator.systems.profilegen
 	$(PY) -m manifests.render
 
 .PHONY: unit

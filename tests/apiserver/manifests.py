@@ -130,6 +130,7 @@ def tenant(name: str) -> Object:
             "safety": {
                 "minSwitchInterval": "10m",
                 "maxRecoveryPointAge": "26h",
+                "certificateHorizon": "336h",
                 "drain": {
                     "url": "https://calls.example/drained",
                     "caRef": {"kind": "ConfigMap", "name": "calls-ca", "key": "ca.crt"},
@@ -140,6 +141,7 @@ def tenant(name: str) -> Object:
                     "RouteOwned": "Block",
                     "CoolDown": "Warn",
                     "RecoveryPointFresh": "Warn",
+                    "CertificateValid": "Warn",
                 },
             },
             "suspend": False,

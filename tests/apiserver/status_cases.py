@@ -11,7 +11,7 @@ from tests.apiserver.manifests import condition, finished
 
 SYSTEMS = ("Primary", "Secondary")
 SHOWN = ("Primary", "Secondary", "Mixed", "Unknown")
-RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh")
+RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid")
 
 
 def tenant_status_cases() -> list[Case]:

@@ -24,7 +24,7 @@ STORE = "is immutable, because the correlations are in it: create another BCPTen
 WEB = "spec.login.routes[0].ingress"
 ADOPTED = {f"{WEB}.mode": "Adopted", f"{WEB}.labels": DROP, f"{WEB}.annotations": DROP}
 ONE_SWITCH = {"spec.failover.activeSystem": "Secondary"}
-RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh")
+RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid")
 
 NOTIFY_EVENTS = (
     "PrimaryDown",
@@ -369,7 +369,7 @@ def _failover() -> Iterator[Case]:
 
 
 def _safety() -> Iterator[Case]:
-    for field in ("minSwitchInterval", "maxRecoveryPointAge"):
+    for field in ("minSwitchInterval", "maxRecoveryPointAge", "certificateHorizon"):
         yield from duration(f"spec.safety.{field}")
     yield from cases.required("spec.safety.drain", "url")
     yield cases.max_length("spec.safety.drain.url", 2048, "https://a.example/" + "x" * 2031)

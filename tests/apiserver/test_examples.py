@@ -50,6 +50,7 @@ def test_there_are_examples_of_every_kind_and_driver() -> None:
         "kind: SyncPolicy",
         "rfc2136:",
         "httpRoute:",
+        "dnsEndpoint:",
         "mode: Adopted",
         "mode: Custom",
         "cron:",

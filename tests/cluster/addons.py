@@ -1,4 +1,4 @@
-"""Objects every cluster with a node starts with: DNS service, classes, Gateway API."""
+"""Objects every cluster with a node starts with: DNS service, classes, Gateway API, external-dns' CRD."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _documents(file: Path) -> list[Object]:
 
 def install(client: ApiClient) -> None:
     """Apply everything a running cluster needs from the start; GatewayClass only once its CRD serves."""
-    for crd in gateway_crds():
+    for crd in (*gateway_crds(), *external_dns_crds()):
         client.apply(f"{_CRDS}/{crd['metadata']['name']}", crd)
     client.apply("/api/v1/namespaces/kube-system/services/kube-dns", dns_service())
     slices = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices"

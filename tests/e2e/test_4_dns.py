@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shlex
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.cluster import Cluster
 from tests.e2e.conftest import PRIMARY, SECONDARY
 from tests.e2e.test_2_switch import fail_back, fail_over, settled
 from tests.systems import tenants
+from tests.systems.client import asking
 from tests.systems.deploy import secret
 from tests.systems.nameserver import ALGORITHM, KEY_NAME, SECRET, NameServer, start_bind, watching
 from tests.systems.stack import OPERATOR, TRAEFIK, Stack
@@ -70,3 +72,35 @@ def test_the_runbook_changes_the_name(stack: Stack, cluster: Cluster, named: Nam
         stack.api.wait("BCPTenant", TEAM, "named", settled("Secondary"), "the operator found it", 60)
     assert watch.targets == [PRIMARY.host, SECONDARY.host]
     fail_back(stack, "named")
+
+
+def test_a_route_that_fails_holds_no_other_up_and_is_told_for_itself(stack: Stack, cluster: Cluster) -> None:
+    """An Ingress and a name server that refuses our key: users of the one are moved, and status says so of each."""
+    host, port, key = "both.acme.test", PORT + 1, {"keyName": KEY_NAME, "algorithm": ALGORITHM, "secret": SECRET}
+    stack.certificate("both-tls", host)
+    rfc2136 = {"server": f"{TRAEFIK}:{port}", "zone": ZONE, "tsigSecretRef": {"name": "tsig-both"}, "ttlSeconds": 30}
+    routes = [tenants.managed(host), {"name": "dns", "rfc2136": rfc2136}]
+    with start_bind(ZONE, host, PRIMARY.host, TRAEFIK, port, cluster.enter()):
+        stack.api.apply(secret("tsig-both", TEAM, key | {"secret": base64.b64encode(b"another").decode()}))
+        stack.apply(tenants.tenant("both", PRIMARY, SECONDARY, host, routes))
+        try:
+            stack.api.wait("BCPTenant", TEAM, "both", settled("Primary"), "routed", 40)
+            with asking(f"https://{host}/", stack.net) as client:
+                stack.patch("both", tenants.failover())
+                found = stack.api.wait("BCPTenant", TEAM, "both", _mixed, "one route is there, the other is not", 30)
+                told = {route["name"]: route for route in found["status"]["routes"]}
+                assert (told["web"]["written"], told["web"]["verified"]) == (True, True)
+                assert (told["dns"]["written"], told["dns"]["observed"]) == (False, "Primary")
+                assert "another TSIG secret" in told["dns"]["message"]
+                stack.api.apply(secret("tsig-both", TEAM, key))
+                found = stack.api.wait("BCPTenant", TEAM, "both", settled("Secondary"), "both are there", 60)
+            assert client.pages == ["PRIMARY", "SECONDARY"]
+            assert client.errors == []
+            assert [route["verified"] for route in found["status"]["routes"]] == [True, True]
+        finally:
+            stack.kubectl("delete", "bcptenant", "both", "--timeout=60s")
+
+
+def _mixed(tenant: dict[str, Any]) -> bool:
+    routes = tenant["status"].get("routes", [])
+    return tenant["status"].get("activeSystem") == "Mixed" and any(route.get("verified") for route in routes)

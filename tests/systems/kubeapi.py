@@ -27,6 +27,7 @@ PLURALS = {
     "Lease": ("coordination.k8s.io/v1", "leases"),
     "Ingress": ("networking.k8s.io/v1", "ingresses"),
     "HTTPRoute": ("gateway.networking.k8s.io/v1", "httproutes"),
+    "DNSEndpoint": ("externaldns.k8s.io/v1alpha1", "dnsendpoints"),
     "Gateway": ("gateway.networking.k8s.io/v1", "gateways"),
     "Deployment": ("apps/v1", "deployments"),
     "EndpointSlice": ("discovery.k8s.io/v1", "endpointslices"),

@@ -37,9 +37,10 @@ PAGE = """<!doctype html>
 """
 
 
-def scim(token: str, dump: list[dict[str, Any]], snapshots: str = "") -> App:
+def scim(token: str, dump: list[dict[str, Any]], without: set[str], snapshots: str = "") -> App:
     """scim2-server over its own in-memory storage, filled with the resources of a dump (ids as given).
 
+    `without` names features that its ServiceProviderConfig doesn't offer, and that it then refuses: bulk, patch, etag, filter.
     `snapshots`: not empty = with snapshots, and IDs that follow from it and from names.
     """
     from scim2_server.memory import InMemoryStorage  # type: ignore[import-not-found]
@@ -47,6 +48,8 @@ def scim(token: str, dump: list[dict[str, Any]], snapshots: str = "") -> App:
     from scim2_server.utils import load_default_provider  # type: ignore[import-not-found]
 
     provider = load_default_provider()
+    for feature in without:
+        getattr(provider.config, feature).supported = False
     types = {t.name: t for t in provider.resource_types}
     storage = InMemoryStorage()
     if snapshots:
@@ -186,6 +189,7 @@ def main() -> None:
         "--token-file", type=Path, required=True, help="bearer token (scim), or password of user bcp (kinto)"
     )
     parser.add_argument("--dump", type=Path, help="JSON state to start with")
+    parser.add_argument("--without", default="bulk", help="SCIM features that are not offered, separated by commas")
     parser.add_argument("--threads", type=int, default=8)
     parser.add_argument("--snapshots", action="store_true", help="scim only: keep and bring back states, fixed IDs")
     args = parser.parse_args()
@@ -195,8 +199,9 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     token = args.token_file.read_text().strip()
     if args.kind == "scim":
+        without = set(filter(None, args.without.split(",")))
         dump = json.loads(args.dump.read_text()) if args.dump else []
-        app = scim(token, dump, args.name if args.snapshots else "")
+        app = scim(token, dump, without, args.name if args.snapshots else "")
     else:
         app = kinto(token, json.loads(args.dump.read_text()) if args.dump else {})
     server = create_server(

@@ -103,15 +103,18 @@ def start_scim(
     token: str = "token",
     dump: list[dict[str, Any]] | None = None,
     name: str = "PRIMARY",
+    without: str = "bulk",
     *,
     snapshots: bool = False,
 ) -> Iterator[Server]:
     """A scim2-server; SCIM lives at `server.base + "/v2"`, with `Authorization: Bearer <token>`.
 
-    `dump` is a list of SCIM resources with `id` and `meta.resourceType` (see `world.scim_dump`). `snapshots`: its state can be
+    `dump` is a list of SCIM resources with `id` and `meta.resourceType` (see `world.scim_dump`). `without` names the
+    features that it doesn't offer, separated by commas: bulk, patch, etag, filter. `snapshots`: its state can be
     kept and brought back (`Server.keep`, `Server.restore`), and IDs of new entities follow from their names.
     """
-    with _start("scim", port, token, dump, name, ["--snapshots"] if snapshots else []) as server:
+    more = ["--without", without, *(["--snapshots"] if snapshots else [])]
+    with _start("scim", port, token, dump, name, more) as server:
         yield server
 
 

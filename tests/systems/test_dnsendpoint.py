@@ -16,6 +16,7 @@ from bcp_operator.routes.base import Driver
 from bcp_operator.routes.waiting import wait_verified
 from bcp_operator.systems.hosts import HostPolicy
 
+from tests.systems.externaldns import write
 from tests.systems.nameserver import ALGORITHM, KEY_NAME, SECRET, NameServer, start_bind, start_knot
 from tests.unit.dnsendpoint_cases import driver
 from tests.unit.fake_kube import FakeKube
@@ -44,11 +45,8 @@ def servers() -> Iterator[list[NameServer]]:
 def follow(kube: FakeKube, *servers: NameServer) -> None:
     """What external-dns does: read the object, write the record, say which generation was read."""
     found = kube.world.objects[DNSENDPOINT, "team-a", "acme-login"]
-    (endpoint,) = found["spec"]["endpoints"]
     for server in servers:
-        update = dns.update.UpdateMessage(ZONE, keyring=dns.tsig.Key(KEY_NAME, SECRET, ALGORITHM))
-        update.replace("login", endpoint["recordTTL"], endpoint["recordType"], endpoint["targets"][0] + ".")
-        assert dns.query.tcp(update, server.asked[0], port=server.asked[1], timeout=5).rcode() == 0
+        write(found, server)
     found["status"] = {"observedGeneration": found["metadata"]["generation"]}
 
 

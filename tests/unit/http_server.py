@@ -46,7 +46,8 @@ async def serve(answer: Callable[[Seen], Any]) -> AsyncIterator[Fake]:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         raw = await request.read()
-        seen = Seen(request.method, str(request.rel_url), request.headers, json.loads(raw) if raw else None)
+        body = raw.decode() if "form" in request.content_type else json.loads(raw) if raw else None
+        seen = Seen(request.method, str(request.rel_url), request.headers, body)
         fake.seen.append(seen)
         try:
             found = fake.answer(seen)

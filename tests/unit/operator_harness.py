@@ -14,10 +14,11 @@ from bcp_operator.continuity.observed import Now
 from bcp_operator.controllers import act, observe
 from bcp_operator.controllers.act import Actor
 from bcp_operator.controllers.cache import Cache
+from bcp_operator.controllers.certificates import Certificates
 from bcp_operator.controllers.claims import Claims
 from bcp_operator.controllers.monitor import Monitor
 from bcp_operator.controllers.notifying import Notifier
-from bcp_operator.controllers.observe import Observer
+from bcp_operator.controllers.observe import Observer, Watched
 from bcp_operator.controllers.queue import Key
 from bcp_operator.controllers.sight import Surroundings
 from bcp_operator.controllers.tenants import TenantReconciler
@@ -25,6 +26,7 @@ from bcp_operator.kube.client import CONFIGMAP, CRONJOB, INGRESS, JOB, LEASE, PO
 from bcp_operator.kube.events import Events
 from bcp_operator.kube.jobs import Image
 from bcp_operator.kube.leader import micro_time
+from bcp_operator.observe.certificates import Certificate
 from bcp_operator.observe.probes import Health
 from bcp_operator.routes.base import Context, Driver, Observation, Target, Verification
 from bcp_operator.routes.drivers import build
@@ -107,7 +109,8 @@ class Operator:
         self.actor = Actor(self.kube, self.cache, lambda seconds: None, hosts)
         self.monitor = Monitor(self.kube, hosts, lambda _: None, clock=lambda: self.clock.monotonic_seconds)
         self.notifier = Notifier(self.kube, self.notify_hosts, self.events, self.actor.check)
-        observer = Observer(self.kube, self.cache, around, Claims(self.kube, namespaces), self.monitor)
+        watched = Watched(self.monitor, Certificates(self.kube, hosts, lambda _: None))
+        observer = Observer(self.kube, self.cache, around, Claims(self.kube, namespaces), watched)
         self.tenants = TenantReconciler(
             self.kube, self.cache, observer, self.actor, self.events, notifier=self.notifier
         )
@@ -228,6 +231,10 @@ def operator(monkeypatch: pytest.MonkeyPatch) -> Operator:
     async def healthy(*_: Any, **__: Any) -> Health:
         return Health("Healthy", "asked")
 
+    async def valid(*_: Any, **__: Any) -> Certificate:
+        return Certificate(START + timedelta(days=3650))
+
+    monkeypatch.setattr("bcp_operator.controllers.certificates.look_at", valid)
     monkeypatch.setattr("bcp_operator.controllers.probing.probe_system", healthy)
     for module in (observe, act):
         monkeypatch.setattr(module, "now", lambda: made.clock)

@@ -23,9 +23,10 @@ from bcp_operator.sync.spool import Spool
 from bcp_operator.sync.withhold import finish, withhold
 from bcp_operator.sync.world import Action
 from bcp_operator.systems.catalog import parse
-from bcp_operator.systems.client import Page, Written
+from bcp_operator.systems.client import Page
 from bcp_operator.systems.errors import CallFailed
 from bcp_operator.systems.profile import Profile
+from bcp_operator.systems.writer import Written
 
 PAIR = "ab" * 32
 
@@ -103,6 +104,7 @@ class System:
         changes: Any,
         current: Any,
         correlation_id: str,
+        **_more: Any,
     ) -> Written:
         """Replaces the whole entity."""
         self.fail("update", type_name, desired)
@@ -112,7 +114,14 @@ class System:
         self.writes.append(("update", type_name, entity_id))
         return Written(entity_id, self._answer(type_name, entity_id))
 
-    async def deactivate(self, type_name: str, entity_id: str) -> Written:
+    async def batch_size(self, _type_name: str) -> int:
+        """One by one."""
+        return 1
+
+    async def find(self, _type_name: str, _key: str) -> None:
+        """It has no filter."""
+
+    async def deactivate(self, type_name: str, entity_id: str, _traits: Any = None) -> Written:
         """Sets `on` to false."""
         self.fail("deactivate", type_name, {})
         self.entities[type_name][entity_id]["on"] = False

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bcp_operator.api.run import RunConfig
-from bcp_operator.systems.profile import Profile
+from bcp_operator.systems.catalog import parse
 
 from tests.cluster.tools import kubectl
 from tests.unit.charts import ROOT
@@ -47,11 +47,13 @@ def test_the_kustomization_of_the_install_page_changes_what_it_says(tmp_path: Pa
     assert len(container["env"]) == len(env) == 12
 
 
-def test_the_profile_of_the_sync_page_is_one() -> None:
-    documents = [yaml.safe_load(b) for b in blocks(ROOT / "docs" / "sync.md", "yaml") if "profile.yaml" in b]
-    assert len(documents) == 1
-    profile = Profile.model_validate(yaml.safe_load(documents[0]["data"]["profile.yaml"]))
-    assert list(profile.types) == ["agent"]
+def test_every_stage_of_the_profile_tutorial_is_a_profile() -> None:
+    parts = [b for b in blocks(ROOT / "docs" / "profiles.md", "yaml") if "ConfigMap" not in b]
+    start, *more, whole = parts
+    for number in range(len(more) + 1):
+        parse(start + "".join(more[:number]), "tutorial")
+    assert parse(start, "tutorial").types["user"].is_lookup
+    assert parse(whole, "tutorial").types["user"].create is not None
 
 
 def test_the_run_yaml_of_the_sync_page_is_one() -> None:

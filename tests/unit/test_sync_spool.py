@@ -13,7 +13,7 @@ def filled(number: int) -> Spool:
     spool = Spool()
     heads = [Head(f"i{n}", f"k{n}", f"m{n}" if n % 2 else None, False, "h") for n in range(number)]
     for side in ("primary", "secondary"):
-        spool.add(side, "person", [(head, {"login": head.key}) for head in heads])  # type: ignore[arg-type]
+        spool.add(side, "person", [(head, {"login": head.key}) for head in heads])
     return spool
 
 

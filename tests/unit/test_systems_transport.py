@@ -109,7 +109,7 @@ async def test_a_request_searches_for_no_module() -> None:
 
     async with serve(lambda _: (200, {}, {})) as fake, open_client() as http:
         await http.request("GET", fake.url)  # what is imported once is imported now
-        sys.meta_path.insert(0, Finder())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, Finder())
         try:
             for _ in range(3):
                 await http.request("POST", fake.url, body=b"{}")

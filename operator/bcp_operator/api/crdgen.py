@@ -192,6 +192,20 @@ def stale_files(root: Path, files: dict[str, str]) -> list[str]:
     ]
 
 
+def bring_up_to_date(root: Path, files: dict[str, str], *, check: bool) -> int:
+    """Write the stale ones; or with `check` only name them. Returns the exit code: 1 when --check finds any."""
+    stale = stale_files(root, files)
+    if check:
+        for path in stale:
+            print(f"{path} is stale: run `make generate` and commit the result", file=sys.stderr)
+        return 1 if stale else 0
+    for path in stale:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(files[path], encoding="utf-8")
+        print(f"wrote {path}")
+    return 0
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns 0, 1 when --check finds stale files, or 2 when the models can't be generated from."""
     parser = argparse.ArgumentParser(prog="python -m bcp_operator.api.crdgen", description=__doc__)
@@ -209,16 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SchemaError as error:
         print(f"the models can't be turned into CRDs: {error}", file=sys.stderr)
         return 2
-    stale = stale_files(options.root, files)
-    if options.check:
-        for path in stale:
-            print(f"{path} is stale: run `make generate` and commit the result", file=sys.stderr)
-        return 1 if stale else 0
-    for path in stale:
-        (options.root / path).parent.mkdir(parents=True, exist_ok=True)
-        (options.root / path).write_text(files[path], encoding="utf-8")
-        print(f"wrote {path}")
-    return 0
+    return bring_up_to_date(options.root, files, check=options.check)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,12 @@ class SafetyRules(Model):
         alias="RecoveryPointFresh",
         description="On the way out: the last successful sync is younger than maxRecoveryPointAge. Says nothing while sync is disabled.",
     )
+    certificate_valid: Severity = Field(
+        "Warn",
+        alias="CertificateValid",
+        description="The certificates that users would meet are valid: the login page's, and the login host's own at that "
+        "system where DNS leads there. One that ends within certificateHorizon only warns.",
+    )
 
 
 class Drain(Model):
@@ -60,6 +66,11 @@ class SafetySpec(Model):
     max_recovery_point_age: GoDuration = Field(
         "26h",
         description="Age of the last successful sync above which RecoveryPointFresh turns False, e.g. 26h.",
+        json_schema_extra=checked_by(POSITIVE_DURATION),
+    )
+    certificate_horizon: GoDuration = Field(
+        "336h",
+        description="A certificate that ends within this time is warned of, with the date, e.g. 336h.",
         json_schema_extra=checked_by(POSITIVE_DURATION),
     )
     drain: Drain | None = Field(

@@ -282,7 +282,7 @@ class FailoverSpec(Model):
     )
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=4,
+        max_length=5,
         description="Consent, one-shot: safety rules to pass over. Needs a reason, a newer requestedAt and the right failover-override.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},  # one decision: never merged from two writers
     )

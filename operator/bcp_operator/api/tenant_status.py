@@ -7,7 +7,7 @@ from pydantic import Field
 from .common import Model, System, Timestamp
 from .conditions import Condition
 
-RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh"]
+RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid"]
 Mode = Literal["Unplanned", "Planned"]
 Step = Literal["Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Drain", "Finish"]
 OperationType = Literal["Failover", "Failback"]
@@ -42,7 +42,7 @@ class Operation(Model):
     reason: str = Field("", max_length=512, description="spec.failover.reason at the time.")
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=4,
+        max_length=5,
         description="Rules that were passed over.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

@@ -12,6 +12,7 @@ from bcp_operator.api.run import RunReport
 from bcp_operator.api.tenant import BCPTenantSpec
 from bcp_operator.api.tenant_status import ActiveSystem, BCPTenantStatus
 
+from .certificates import CertificateView
 from .health import Track
 
 
@@ -180,4 +181,5 @@ class Observed:
     sync: SyncView = SyncView()
     probe: Probe = Probe("Unknown", "not asked")
     health: Mapping[System, Track] = field(default_factory=dict)
+    certificates: Mapping[System, tuple[CertificateView, ...]] = field(default_factory=dict)
     memory: Memory = Memory()

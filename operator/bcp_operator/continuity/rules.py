@@ -85,6 +85,24 @@ def cool_down(seen: Observed, request: Request, now: Now) -> Violation | None:
     return Violation("CoolDown", message, severity)
 
 
+def certificate_valid(seen: Observed, request: Request, now: Now) -> Violation | None:
+    """A bad one is what the rule is about; one that ends soon, or that could not be looked at, is only warned of."""
+    views = seen.certificates.get(request.desired, ())
+    bad = [f"{view.look.what}: {view.problem}" for view in views if view.problem and not view.unknown]
+    unknown = [f"{view.look.what} could not be looked at: {view.problem}" for view in views if view.unknown]
+    horizon = now.wall + durations.parse(seen.spec.safety.certificate_horizon)
+    soon = [
+        f"{view.look.what} ends on {view.expires:%Y-%m-%d}: renew it"
+        for view in views
+        if view.expires is not None and view.expires <= horizon
+    ]
+    text = "; ".join((*bad, *unknown, *soon))
+    if not text:
+        return None
+    severity = seen.spec.safety.rules.certificate_valid if bad else "Warn"
+    return Violation("CertificateValid", text, severity, unknown=bool(unknown) and not bad)
+
+
 def newer_request(seen: Observed, request: Request, now: Now) -> Violation | None:
     """The way back is asked for after the failover that it undoes, never by what was left over."""
     del now
@@ -125,6 +143,7 @@ CHAIN: tuple[Rule, ...] = (
     route_owned,
     cool_down,
     recovery_point_fresh,
+    certificate_valid,
 )
 
 

@@ -23,11 +23,12 @@ from . import health
 from .act import Actor
 from .audit import Audit
 from .cache import Cache
+from .certificates import Certificates
 from .claims import Claims
 from .config import Config, ConfigError
 from .monitor import Monitor
 from .notifying import Notifier
-from .observe import Observer
+from .observe import Observer, Watched
 from .policies import PolicyReconciler
 from .queue import Key, Queue
 from .sight import Surroundings
@@ -48,6 +49,7 @@ class _Parts:
     queue: Queue
     watches: Watches
     monitor: Monitor
+    certificates: Certificates
     notifier: Notifier
     events: Events
     audit: Audit
@@ -101,6 +103,7 @@ async def _lead(config: Config, kube: Kube, elector: LeaderElector, vitals: heal
         asyncio.create_task(elector.hold(), name="lease"),
         asyncio.create_task(made.queue.run(), name="queue"),
         asyncio.create_task(made.monitor.run(), name="monitor"),
+        asyncio.create_task(made.certificates.run(), name="certificates"),
         asyncio.create_task(made.notifier.run(), name="notifier"),
         asyncio.create_task(vitals.canary(kube, config.namespace, names.LEADER_LEASE), name="canary"),
         asyncio.create_task(_watch(config, kube, made.watches, served), name="watches"),
@@ -129,14 +132,15 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> _Parts:
     around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build_route)
     queue = Queue(work)
     monitor = Monitor(kube, config.hosts, queue.add)
-    observer = Observer(kube, cache, around, claims, monitor)
+    certificates = Certificates(kube, config.hosts, queue.add)
+    observer = Observer(kube, cache, around, claims, Watched(monitor, certificates))
     notifier = Notifier(kube, config.hosts, events, actor.check)
     tenants = TenantReconciler(kube, cache, observer, actor, events, notifier=notifier)
     policies = PolicyReconciler(kube, cache, actor)
     watches = Watches(cache, queue, tenants, policies, claims)
     audit = Audit(kube, cache, watches.take, config.watch_namespaces, labelled=LABELLED)
     watches.relisted = audit.suspect
-    return _Parts(queue, watches, monitor, notifier, events, audit)
+    return _Parts(queue, watches, monitor, certificates, notifier, events, audit)
 
 
 async def _audit(audit: Audit, served: asyncio.Future[frozenset[Kind]]) -> None:

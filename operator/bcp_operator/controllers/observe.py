@@ -17,6 +17,7 @@ from bcp_operator.routes.base import Driver
 
 from . import jobs
 from .cache import Cache, CachedReads
+from .certificates import Certificates, Views
 from .claims import Claims
 from .monitor import Monitor
 from .probing import Prober
@@ -34,12 +35,20 @@ class _Pods:
     report: Object | None = None
 
 
+@dataclass(frozen=True)
+class Watched:
+    """What is asked from time to time, whether a switch is near or not."""
+
+    monitor: Monitor
+    certificates: Certificates
+
+
 class Observer:
     """Reads a tenant's world: from the watches for the first look, from the API server before anything is changed."""
 
-    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims, monitor: Monitor) -> None:
+    def __init__(self, kube: Kube, cache: Cache, around: Surroundings, claims: Claims, watched: Watched) -> None:
         self._kube = kube
-        self._monitor = monitor
+        self._monitor, self._certificates = watched.monitor, watched.certificates
         self._cache = cache
         self._claims = claims
         self._cached = CachedReads(kube, cache)
@@ -49,6 +58,7 @@ class Observer:
     def forget(self, key: Key) -> None:
         """The tenant is gone: nobody asks its systems any more."""
         self._monitor.forget(key)
+        self._certificates.forget(key)
 
     async def refresh(self, key: Key) -> None:
         """Read the tenant object itself anew, after somebody else has changed it."""
@@ -80,13 +90,13 @@ class Observer:
         claims = await self._claims.judge(key, tenant.obj)
         reads = self._kube if fresh else self._cached
         drivers = self._drivers(tenant, reads)
-        routes, writer, cronjob, found_jobs, policy, probe = await asyncio.gather(
+        routes, writer, cronjob, found_jobs, policy, (probe, certificates) = await asyncio.gather(
             asyncio.gather(*(driver.observe() for driver in drivers.values())),
             self._writer(tenant, fresh),
             self._one(CRONJOB, key, names.sync_cronjob(key.name), fresh),
             self._jobs(key, fresh),
             self._policy(tenant),
-            self._probe(tenant),
+            self._outside(tenant),
         )
         lease = writer_view(writer)
         state.fence_seen(writer, now())
@@ -101,6 +111,7 @@ class Observer:
             routes=tuple(route_view(r, o) for r, o in zip(tenant.spec.login.routes, routes, strict=True)),
             sync=await self._sync(tenant, state, lease, found_jobs, cronjob=cronjob, wanted=wanted, fresh=fresh),
             probe=probe,
+            certificates=certificates,
             health=self._monitor.view(key, tenant.spec, tenant.status) if claims.problem is None else {},
             claims=claims.held,
             claimed=claims.problem,
@@ -169,6 +180,17 @@ class Observer:
             return None if found is None else SyncPolicySpec.model_validate(found.get("spec") or {})
         except ValidationError:
             return None
+
+    async def _outside(self, tenant: Tenant) -> tuple[Probe, Views]:
+        """What is asked of the target of a switch, both at once."""
+        return await asyncio.gather(self._probe(tenant), self._looked_at(tenant))
+
+    async def _looked_at(self, tenant: Tenant) -> Views:
+        """Certificates of the target of a switch that is asked for, looked at now; else what is known of both sides."""
+        asked = request.read(tenant.spec, tenant.status)
+        if tenant.status.request_hash == asked.hash or "CertificateValid" in asked.override:
+            return self._certificates.view(tenant.key, tenant.spec, new=tenant.status.observed_generation is None)
+        return await self._certificates.look(tenant.key, tenant.spec, asked.desired)
 
     async def _probe(self, tenant: Tenant) -> Probe:
         """Ask the target of a switch that is asked for, unless that rule is passed over anyway."""

@@ -16,7 +16,7 @@ from bcp_operator.systems.transport import TransportError
 from .connect import Unresolved
 from .exchange import exchange
 
-__all__ = ["ErrorClass", "Health", "LoginAnswer", "ask_login", "health_url", "probe_system"]
+__all__ = ["ErrorClass", "Health", "LoginAnswer", "ask_login", "certificate_fault", "health_url", "probe_system"]
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 
@@ -126,14 +126,19 @@ def _classify(error: TransportError) -> tuple[ErrorClass, str]:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            if cause.verify_code in _ISSUER_UNKNOWN:
-                return "Untrusted", (
-                    "the certificate's issuer is not known here: set or renew caRef, or look whether the server shows a "
-                    "default certificate because its own is missing or for another host"
-                )
-            return "BadCertificate", f"the certificate is not valid: {cause.verify_message}"
+            return certificate_fault(cause)
         cause = cause.__cause__ or cause.__context__
     return "Unreachable", str(error)
+
+
+def certificate_fault(error: ssl.SSLCertVerificationError) -> tuple[ErrorClass, str]:
+    """Whether a certificate is bad, or only from an issuer that we do not know; and the words for it."""
+    if error.verify_code in _ISSUER_UNKNOWN:
+        return "Untrusted", (
+            "the certificate's issuer is not known here: set or renew caRef, or look whether the server shows a "
+            "default certificate because its own is missing or for another host"
+        )
+    return "BadCertificate", f"the certificate is not valid: {error.verify_message}"
 
 
 def _shown(location: str) -> str:

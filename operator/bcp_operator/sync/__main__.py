@@ -11,7 +11,9 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from bcp_operator.api.run import ExitCode, RunConfig, RunReport
+from pydantic import ValidationError
+
+from bcp_operator.api.run import ExitCode, RunConfig, RunLimits, RunReport, RunSystem
 
 from .config import PROFILES, ConfigError, Setup, prepare, read_config
 from .log import set_up
@@ -59,6 +61,15 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("profile", help="check a profile").add_subparsers(required=True, metavar="ACTION")
     checking = check.add_parser("check", help="read a profile and say what is wrong with it")
     checking.add_argument("file", type=Path)
+    checking.add_argument("--against", metavar="ENDPOINT", help="read everything from this system, and write nothing")
+    checking.add_argument("--credentials", type=Path, help="folder with one file per credential key")
+    checking.add_argument(
+        "--tenant", default="", help="the system's own name for the tenant: {tenantID} in the profile"
+    )
+    checking.add_argument("--ca-file", help="PEM bundle of a private CA")
+    checking.add_argument("--insecure", action="store_true", help="the endpoint may be plain http")
+    checking.add_argument("--requests-per-second", type=int, default=10, help="how fast to read (default: 10)")
+    checking.add_argument("-o", "--output", choices=["text", "json"], default="text")
     checking.add_argument("--log-format", choices=["json", "text"])
     checking.set_defaults(command=_check)
     return parser
@@ -229,16 +240,28 @@ def _opened(name: str, mode: Literal["r", "w"]) -> AbstractContextManager[TextIO
 
 
 def _check(options: argparse.Namespace) -> int:
-    from bcp_operator.systems.catalog import ProfileError, parse  # noqa: PLC0415
+    from . import check  # noqa: PLC0415
 
+    profile = check.read_profile(options.file)
+    if options.against is None:
+        check.show(options.file, profile, None, options.output)
+        return ExitCode.SUCCEEDED
     try:
-        profile = parse(options.file.read_text(encoding="utf-8"), str(options.file))
-    except (OSError, UnicodeDecodeError):
-        raise ConfigError(f"{options.file}: can't be read") from None
-    except ProfileError as error:
-        raise ConfigError(str(error)) from None
-    print(f"{options.file}: fine; types {', '.join(sorted(profile.types))}, authentication {profile.auth.kind}")
-    return ExitCode.SUCCEEDED
+        system = RunSystem(
+            profile=str(options.file),
+            tenant_id=options.tenant or "-",
+            endpoint=options.against,
+            insecure=options.insecure,
+            ca_file=options.ca_file,
+            credentials_dir=str(options.credentials or Path()),
+        )
+        limits = RunLimits(requests_per_second=options.requests_per_second, concurrency=check.CONCURRENCY)
+    except ValidationError as error:
+        said = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors(include_input=False))
+        raise ConfigError(f"profile check: {said}") from None
+    seen = check.check_against(profile, system, limits)
+    check.show(options.file, profile, seen, options.output)
+    return ExitCode.FAILED if any(one.error for one in seen) else ExitCode.SUCCEEDED
 
 
 def _show(report: RunReport, output: str) -> None:

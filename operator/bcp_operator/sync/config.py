@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from bcp_operator.api.run import RunConfig, RunSystem
-from bcp_operator.systems.auth import CredentialsError, auth_headers
+from bcp_operator.systems.auth import CredentialsError, read_credentials
 from bcp_operator.systems.catalog import ProfileError, load
 from bcp_operator.systems.profile import Profile
 
@@ -29,8 +29,8 @@ class Setup:
     config: RunConfig
     primary: Profile
     secondary: Profile
-    primary_credentials: Mapping[str, str]
-    secondary_credentials: Mapping[str, str]
+    primary_credentials: Mapping[str, str] = field(repr=False)
+    secondary_credentials: Mapping[str, str] = field(repr=False)
     chosen: frozenset[str]
     choices: Mapping[str, Choice] = field(default_factory=dict)  # types of which the policy says more
 
@@ -78,7 +78,8 @@ def prepare(config: RunConfig, profiles: Path = PROFILES) -> Setup:
 
 def chosen_types(config: RunConfig, primary: Profile, secondary: Profile) -> frozenset[str]:
     """Types to sync: those that both profiles know, less what the policy leaves out. Raises ConfigError."""
-    known = primary.types.keys() & secondary.types.keys()
+    shared = primary.types.keys() & secondary.types.keys()
+    known = {name for name in shared if not secondary.types[name].is_lookup}
     wanted = {one.type for one in config.entities or []}
     named = wanted | set(config.exclude or [])
     if named - known:
@@ -92,4 +93,4 @@ def chosen_types(config: RunConfig, primary: Profile, secondary: Profile) -> fro
 
 
 def _credentials(profile: Profile, system: RunSystem) -> Mapping[str, str]:
-    return auth_headers(profile.auth, Path(system.credentials_dir))
+    return read_credentials(profile.auth, Path(system.credentials_dir))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bcp_operator.systems.content import Content, field_hashes
+from bcp_operator.systems.profile import Reference
 
 from .correlations.store import Row
 from .plan import desired_content, match_types
@@ -149,9 +150,10 @@ class _Comparing:
     def _named(self, content: Content) -> Content:
         """References by the key of what they lead to: people on the other side can't do anything with an ID."""
 
-        def resolve(types: tuple[str, ...], target: str) -> Target:
-            for name in types:
-                head = self.world.head("secondary", name, target)
+        def resolve(reference: Reference, target: str) -> Target:
+            for name in reference.to:
+                other = target if reference.id is None else self.world.id_of("secondary", name, reference.id, target)
+                head = None if other is None else self.world.head("secondary", name, other)
                 if head is not None:
                     return Target(head.key or target)
             return Target(target)

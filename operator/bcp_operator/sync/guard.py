@@ -32,7 +32,7 @@ def guarded_kind(action: Action) -> GuardedKind | None:
     match action.kind:
         case "create" | "link":
             return "create"
-        case "update" | "adopt" | "deactivate":
+        case "update" | "adopt" | "revive" | "deactivate":
             return "remove" if action.removes else "update"
         case _:
             return None

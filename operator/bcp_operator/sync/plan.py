@@ -8,11 +8,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from bcp_operator.systems import paths
-from bcp_operator.systems.content import content_hash, diff, ordered
+from bcp_operator.systems.content import Content, content_hash, diff, ordered, settle
+from bcp_operator.systems.profile import EntityType, Reference
 
 from .correlations.store import Row, correlation_id
 from .references import Rewritten, Target, dependents, rewrite_references, type_order
 from .world import Action, Head, Kind, Known, Match, Scope, World
+
+OUT_OF_USE = "out of use in the primary"
 
 
 def empty_listings(scope: Scope, world: World, known: Known, types: Collection[str]) -> dict[str, str]:
@@ -45,13 +48,13 @@ def plan(scope: Scope, world: World, known: Known, blocked: Collection[str] = ()
     """Every action. Matches are noted in `world` on the way. `blocked` types (see blocked_types) are left out."""
     types = sorted((scope.chosen | scope.looked_up) - set(blocked))
     match_types(scope, world, known, types)
-    if scope.skips_unresolved:
-        _skip_unresolved(scope, world, [name for name in types if name in scope.chosen])
+    _skip_unresolved(scope, world, [name for name in types if name in scope.chosen])
     groups = type_order(scope.primary, sorted(scope.chosen - set(blocked)))
+    last = len(groups) * 2
     for number, group in enumerate(groups):
         for name in group:
-            yield from _compare_type(_Planner(scope, world, known, name, group, number * 2))
-    last = len(groups) * 2
+            removal = last + len(groups) - 1 - number
+            yield from _compare_type(_Planner(scope, world, known, name, group, number * 2, removal))
     for number, group in enumerate(reversed(groups)):
         for name in group:
             yield from _vanished(scope, world, known, name, last + number)
@@ -91,15 +94,27 @@ def _find(scope: Scope, world: World, known: Known, name: str, head: Head) -> Ma
 
 def _skip_unresolved(scope: Scope, world: World, types: Sequence[str]) -> None:
     """Make nothing that refers to something that is not there and not made either, at first or at further hand."""
-    again = True
+    strict = [
+        name
+        for name in types
+        if scope.primary.types[name].references and (scope.skips_unresolved or scope.primary.types[name].required)
+    ]
+    again = bool(strict)
     while again:
         again = False
-        for name in types:
-            for head in world.heads("primary", name) if scope.primary.types[name].references else ():
+        for name in strict:
+            for head in world.heads("primary", name):
                 match = world.match(name, head.id)
-                if match and match.how == "create" and desired_content(scope, world, name, head.id).unresolved:
+                if match is None or match.how != "create":
+                    continue
+                if missing(scope, name, desired_content(scope, world, name, head.id).unresolved):
                     world.set_match(name, head.id, Match("absent"))
                     again = True
+
+
+def missing(scope: Scope, name: str, fields: Collection[str]) -> Collection[str]:
+    """Those of the references that lead nowhere without which an entity is not written at all."""
+    return fields if scope.skips_unresolved else scope.primary.types[name].required.intersection(fields)
 
 
 def _counterpart(scope: Scope, world: World, known: Known, name: str, head: Head) -> Match:
@@ -135,19 +150,26 @@ class _Planner:
     known: Known
     name: str
     group: list[str]
-    phase: int  # creates; changes follow in phase + 1
+    phase: int  # creates and revivals; changes follow in phase + 1
+    removal: int  # the phase in which entities of this type are put out of use
 
-    def resolve(self, types: tuple[str, ...], primary_id: str) -> Target:
-        """Where a reference leads, by the matches."""
-        return resolve_by_match(self.world, types, primary_id)
+    @property
+    def own(self) -> EntityType:
+        """The type in the secondary's profile."""
+        return self.scope.secondary.types[self.name]
 
 
-def resolve_by_match(world: World, types: tuple[str, ...], primary_id: str) -> Target:
+def resolve_by_match(world: World, reference: Reference, value: str) -> Target:
     """Where a reference leads: the first type that knows the ID counts."""
-    for name in types:
-        match = world.match(name, primary_id)
-        if match is not None:
+    for name in reference.to:
+        primary_id = value if reference.id is None else world.id_of("primary", name, reference.id, value)
+        match = None if primary_id is None else world.match(name, primary_id)
+        if match is None:
+            continue
+        if match.secondary_id is None or reference.id is None:
             return Target(match.secondary_id, name if match.how == "create" else None)
+        theirs = world.head("secondary", name, match.secondary_id)
+        return Target(theirs.traits.ids.get(reference.id) if theirs else None)
     return Target()
 
 
@@ -155,7 +177,7 @@ def desired_content(scope: Scope, world: World, name: str, primary_id: str) -> R
     """What the secondary's entity should hold, as far as its references can be resolved by now."""
     body = world.body("primary", name, primary_id)
     rewritten = rewrite_references(
-        scope.primary.types[name], body, lambda types, target: resolve_by_match(world, types, target)
+        scope.primary.types[name], body, lambda reference, value: resolve_by_match(world, reference, value)
     )
     rewritten.content = ordered(rewritten.content, scope.secondary.types[name].unordered_paths)
     return rewritten
@@ -172,14 +194,19 @@ def _compare_type(planner: _Planner) -> Iterator[Action]:
         elif match.how == "create":
             yield from _create(planner, head)
         else:
-            yield _compare(planner, head, match)
+            changed = list(_change_state(planner, head, match))
+            yield from changed
+            for action in _compare(planner, head, match):
+                if not changed or action.kind not in ("unchanged", "refresh"):
+                    yield action
 
 
 def _why_not(planner: _Planner, head: Head, match: Match | None) -> str:
     if match is not None and match.how == "taken":
         return "KeyTaken: the secondary has one of this key, and the policy adopts none"
     if match is not None and match.how == "absent":
-        return _leads_nowhere(desired_content(planner.scope, planner.world, planner.name, head.id).unresolved)
+        unresolved = desired_content(planner.scope, planner.world, planner.name, head.id).unresolved
+        return _leads_nowhere(missing(planner.scope, planner.name, unresolved))
     return f"Ambiguous: more than one entity of the secondary could be {head.key!r}"
 
 
@@ -191,10 +218,14 @@ def _create(planner: _Planner, head: Head) -> Iterator[Action]:
     scope, name = planner.scope, planner.name
     later: set[str] = set()
     unresolved: tuple[str, ...] = ()
-    if scope.primary.types[name].references:
+    if planner.own.create is None:
+        yield _action(planner, head, "skip", reason="NotCreatable: the secondary's profile has no create for this type")
+        return
+    if scope.primary.types[name].references or planner.own.attached:
         wanted = desired_content(scope, planner.world, name, head.id)
         unresolved = tuple(sorted(wanted.unresolved))
         later = {path for path, target in wanted.awaited if target in planner.group}
+        later |= wanted.content.keys() & planner.own.attached.keys()
     row = planner.known.by_primary(name, head.id)
     reason = "missing in the secondary although it was there" if row and row.secondary_id else ""
     deferred = tuple(sorted(later))
@@ -203,30 +234,51 @@ def _create(planner: _Planner, head: Head) -> Iterator[Action]:
     )
     if deferred:
         yield Action(planner.phase + 1, name, "link", head.key, head.id, fields=deferred)
+    if head.inactive and planner.own.revive is not None:
+        yield Action(planner.removal, name, "deactivate", head.key, head.id, None, OUT_OF_USE)
 
 
-def _compare(planner: _Planner, head: Head, match: Match) -> Action:
+def _change_state(planner: _Planner, head: Head, match: Match) -> Iterator[Action]:
+    """Into use or out of it, where the profile has calls for both; elsewhere it is content like any other."""
+    name = planner.name
+    theirs = planner.world.head("secondary", name, match.secondary_id or "")
+    if planner.own.revive is None or theirs is None or theirs.inactive == head.inactive:
+        return
+    if head.inactive:
+        yield Action(planner.removal, name, "deactivate", head.key, head.id, theirs.id, OUT_OF_USE, removes=True)
+    else:
+        yield Action(planner.phase, name, "revive", head.key, head.id, theirs.id, "in use in the primary")
+
+
+def _compare(planner: _Planner, head: Head, match: Match) -> Iterator[Action]:
     scope, world, name = planner.scope, planner.world, planner.name
     row = planner.known.by_primary(name, head.id)
     theirs = world.head("secondary", name, match.secondary_id or "")
     simple = not scope.primary.types[name].references
     if row and theirs and simple and match.how == "row" and _as_written(row, head.hash, theirs.hash):
-        return _action(planner, head, "unchanged", match)
+        yield _action(planner, head, "unchanged", match)
+        return
     wanted = desired_content(scope, world, name, head.id)
     unresolved = tuple(sorted(wanted.unresolved))
-    if unresolved and scope.skips_unresolved:
-        return _action(planner, head, "skip", match, reason=_leads_nowhere(unresolved))
+    if lacking := missing(scope, name, unresolved):
+        yield _action(planner, head, "skip", match, reason=_leads_nowhere(lacking))
+        return
     desired_hash = content_hash(wanted.content)
     settled = not wanted.awaited
     if row and theirs and settled and match.how == "row" and _as_written(row, desired_hash, theirs.hash):
-        return _action(planner, head, "unchanged", match, unresolved=unresolved)
-    blind = not scope.secondary.types[name].tells_what_it_stored
+        yield _action(planner, head, "unchanged", match, unresolved=unresolved)
+        return
+    blind = not planner.own.tells_what_it_stored
     if row and settled and match.how == "row" and blind and row.unread(desired_hash):
-        return _action(planner, head, "refresh", match, unresolved=unresolved)
+        yield _action(planner, head, "refresh", match, unresolved=unresolved)
+        return
     current = world.body("secondary", name, match.secondary_id or "")
     written = row.fields if row and match.how == "row" else {}
+    reachable, fixed = settle(wanted.content, current, immutable_fields(planner.own, wanted.content, current), written)
+    if fixed:
+        yield _action(planner, head, "skip", match, reason=f"RequiresRecreate: {', '.join(fixed)} can't be changed")
     fields = tuple(
-        sorted({*diff(wanted.content, current, written), *(paths.parse(path)[0].name for path, _ in wanted.awaited)})
+        sorted({*diff(reachable, current, written), *(paths.parse(path)[0].name for path, _ in wanted.awaited)})
     )
     if match.how != "row":
         kind: Kind = "adopt"
@@ -234,7 +286,14 @@ def _compare(planner: _Planner, head: Head, match: Match) -> Action:
         kind = "update" if fields else "refresh"
     action = _action(planner, head, kind, match, fields=fields, unresolved=unresolved)
     retires = kind == "update" and head.inactive and theirs is not None and not theirs.inactive
-    return replace(action, removes=True, reason="out of use in the primary") if retires else action
+    yield replace(action, removes=True, reason=OUT_OF_USE) if retires else action
+
+
+def immutable_fields(own: EntityType, *contents: Content) -> set[str]:
+    """Fields that no update of the secondary's type can change."""
+    if own.update is None:
+        return {name for content in contents for name in content if name not in own.attached}
+    return set(own.immutable)
 
 
 def _as_written(row: Row, primary_hash: str, secondary_hash: str) -> bool:

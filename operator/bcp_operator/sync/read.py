@@ -17,6 +17,7 @@ from bcp_operator.systems.client import Page, ReadOnlyClient
 from bcp_operator.systems.content import Content, content_hash, ordered, strip
 from bcp_operator.systems.errors import CallFailed
 from bcp_operator.systems.profile import EntityType
+from bcp_operator.systems.traits import traits_of
 
 from .choice import EVERYTHING, Choice
 from .spool import DuplicateID, Spool
@@ -64,6 +65,7 @@ class Reader:
             inactive,
             content_hash(content),
             chosen,
+            traits_of(self.own, raw),
         )
         return head, content
 
@@ -71,7 +73,20 @@ class Reader:
         """What is compared of an entity."""
         ignore = dict.fromkeys((*self.own.ignored_paths, *self.other.ignored_paths))
         empty_is_absent = self.own.empty_is_absent or self.other.empty_is_absent
-        return ordered(strip(raw, tuple(ignore), empty_is_absent=empty_is_absent), self.secondary.unordered_paths)
+        content = strip(self._shaped(raw), tuple(ignore), empty_is_absent=empty_is_absent)
+        return ordered(content, self.secondary.unordered_paths)
+
+    def _shaped(self, raw: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The entity in the common model, with those fields that both profiles want."""
+        if self.own.content is not None:
+            made = self.own.compiled(self.own.content)(raw)
+            if not isinstance(made, dict):
+                raise ListingError("BadAnswer: the profile's `content` makes no object of an entity")
+            raw = made | {name: raw[name] for name in self.own.attached if name in raw}
+        for wanted in (self.own.fields, self.other.fields):
+            if wanted is not None:
+                raw = {name: value for name, value in raw.items() if name in wanted}
+        return raw
 
     def key(self, raw: Mapping[str, Any]) -> str | None:
         """The natural key; a compound one as JSON; None where a part is missing."""

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from bcp_operator.systems.body import as_text
 from bcp_operator.systems.content import Content
 from bcp_operator.systems.paths import DROPPED, rewrite
-from bcp_operator.systems.profile import EntityType, Profile
+from bcp_operator.systems.profile import EntityType, Profile, Reference
+from bcp_operator.systems.traits import Scalar
 
 _NUMBER = re.compile("0|[1-9][0-9]{0,18}")
-Resolve = Callable[[tuple[str, ...], str], "Target"]
+Resolve = Callable[[Reference, str], "Target"]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a reference leads: an ID in the secondary, one that is still to be made, or nowhere."""
 
-    secondary_id: str | None = None
+    secondary_id: Scalar | None = None
     awaited_type: str | None = None
 
 
@@ -33,19 +34,18 @@ class Rewritten:
 def rewrite_references(entity_type: EntityType, content: Content, resolve: Resolve) -> Rewritten:
     """The content with every ID of the primary replaced; what can't be is left out and named."""
     result = Rewritten(content)
-    for number, (path, types) in enumerate(entity_type.reference_paths):
-        name = entity_type.references[number].path
+    for path, reference in entity_type.reference_paths:
 
-        def change(value: object, types: tuple[str, ...] = types, name: str = name) -> object:
+        def change(value: object, reference: Reference = reference) -> object:
             if value is None:
                 return None
-            target = resolve(types, as_text(value))
+            target = resolve(reference, as_text(value))
             if target.secondary_id is not None:
-                return _like(value, target.secondary_id)
+                return _like(value, as_text(target.secondary_id))
             if target.awaited_type is not None:
-                result.awaited.add((name, target.awaited_type))
+                result.awaited.add((reference.path, target.awaited_type))
             else:
-                result.unresolved.add(name)
+                result.unresolved.add(reference.path)
             return DROPPED
 
         result.content = rewrite(result.content, path, change)

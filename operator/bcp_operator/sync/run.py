@@ -5,17 +5,18 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 
-from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunReport, RunSystem
-from bcp_operator.systems.client import Gate, ReadOnlyClient, WritableClient
-from bcp_operator.systems.pace import Pace
-from bcp_operator.systems.transport import Transport, open_client
+from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunReport
+from bcp_operator.systems.client import ReadOnlyClient
+from bcp_operator.systems.session import Gate
+from bcp_operator.systems.writer import WritableClient
 
 from .apply import Applier, SecondaryDown
 from .choice import EVERYTHING
-from .config import ConfigError, Setup
+from .config import Setup
+from .connect import connected
 from .correlations.opening import opened
 from .correlations.store import Store, StoreError
 from .fence import ApiError, ApiServer, Fence, Held, publish_report
@@ -40,6 +41,7 @@ _PLANNED: dict[Kind, Action] = {
     "update": "updated",
     "adopt": "adopted",
     "refresh": "unchanged",
+    "revive": "updated",
     "unchanged": "unchanged",
     "deactivate": "deactivated",
 }
@@ -255,40 +257,16 @@ def private_spool() -> Iterator[Spool]:
 
 @asynccontextmanager
 async def _systems(setup: Setup, gate: Gate) -> AsyncIterator[tuple[ReadOnlyClient, WritableClient]]:
-    config = setup.config
+    config, limits = setup.config, setup.config.limits
     async with AsyncExitStack() as stack:
-
-        async def transport(system: RunSystem) -> Transport:
-            try:
-                http = open_client(ca_file=system.ca_file, max_connections=config.limits.concurrency)
-            except OSError as error:
-                said = f"the CA bundle {system.ca_file} can't be read ({error.strerror}): caRef names a ConfigMap and its key"
-                raise ConfigError(said) from None
-            except ValueError as error:
-                raise ConfigError(f"the CA bundle {system.ca_file}: {error}") from None
-            return await stack.enter_async_context(http)
-
-        def pace() -> Pace:
-            return Pace(config.limits.requests_per_second, config.limits.concurrency)
-
-        primary = ReadOnlyClient(
-            setup.primary,
-            tenant_id=config.primary.tenant_id,
-            endpoint=config.primary.endpoint,
-            credentials=setup.primary_credentials,
-            transport=await transport(config.primary),
-            pace=pace(),
+        primary = await stack.enter_async_context(
+            connected(setup.primary, config.primary, limits, setup.primary_credentials)
         )
-        secondary = WritableClient(
-            setup.secondary,
-            tenant_id=config.secondary.tenant_id,
-            endpoint=config.secondary.endpoint,
-            credentials=setup.secondary_credentials,
-            transport=await transport(config.secondary),
-            pace=pace(),
-            gate=gate,
+        secondary = await stack.enter_async_context(
+            connected(setup.secondary, config.secondary, limits, setup.secondary_credentials, gate)
         )
-        yield primary, secondary
+        writable = await stack.enter_async_context(aclosing(WritableClient(secondary)))
+        yield ReadOnlyClient(primary), writable
 
 
 async def _open_gate(_: float) -> None:

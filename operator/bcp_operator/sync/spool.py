@@ -8,15 +8,18 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
 from bcp_operator.api.run import GuardedKind
+from bcp_operator.systems.body import as_text
 from bcp_operator.systems.content import Content, canonical
+from bcp_operator.systems.traits import NOTHING, Traits
 
 from .guard import guarded_kind
 from .world import Action, Head, Match, Side
 
 _SCHEMA = """
 CREATE TABLE entity (side TEXT, type TEXT, id TEXT, key TEXT, marker TEXT, inactive INTEGER, hash TEXT,
-  chosen INTEGER, body TEXT,
+  chosen INTEGER, traits TEXT, body TEXT,
   PRIMARY KEY (side, type, id)) WITHOUT ROWID;
+CREATE TABLE alias (side TEXT, type TEXT, name TEXT, value TEXT, id TEXT, PRIMARY KEY (side, type, name, value)) WITHOUT ROWID;
 CREATE INDEX by_key ON entity (side, type, key);
 CREATE INDEX by_marker ON entity (side, type, marker) WHERE marker IS NOT NULL;
 CREATE TABLE pairing (type TEXT, primary_id TEXT, how TEXT, secondary_id TEXT, PRIMARY KEY (type, primary_id)) WITHOUT ROWID;
@@ -27,7 +30,9 @@ CREATE TABLE held (type TEXT, id TEXT, PRIMARY KEY (type, id)) WITHOUT ROWID;
 CREATE TABLE released (type TEXT, id TEXT, PRIMARY KEY (type, id)) WITHOUT ROWID;
 """
 _HELD = "guarded IS NOT NULL AND EXISTS (SELECT 1 FROM held WHERE held.type = action.type AND held.id = action.id)"
-_HEADS = "SELECT id, key, marker, inactive, hash, chosen FROM entity WHERE side = ? AND type = ?"
+_HEADS = "SELECT id, key, marker, inactive, hash, chosen, traits FROM entity WHERE side = ? AND type = ?"
+_INSERT = "INSERT INTO entity VALUES (?,?,?,?,?,?,?,?,?,?)"
+_ALIAS = "INSERT INTO alias VALUES (?,?,?,?,?)"
 
 
 class DuplicateID(Exception):
@@ -50,21 +55,31 @@ class Spool:
     def clear(self, side: Side, type_name: str) -> None:
         """Forget a listing, to read it anew."""
         self._db.execute("DELETE FROM entity WHERE side = ? AND type = ?", (side, type_name))
+        self._db.execute("DELETE FROM alias WHERE side = ? AND type = ?", (side, type_name))
 
     def add(self, side: Side, type_name: str, entities: Iterable[tuple[Head, Content]]) -> None:
         """Append to a listing. Raises DuplicateID."""
-        rows = [
-            (side, type_name, head.id, head.key, head.marker, head.inactive, head.hash, head.chosen, canonical(body))
-            for head, body in entities
-        ]
+        listed = list(entities)
         try:
             self._db.execute("BEGIN")
-            self._db.executemany("INSERT INTO entity VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            self._db.executemany(_INSERT, [_row(side, type_name, head, body) for head, body in listed])
+            self._db.executemany(_ALIAS, [row for head, _ in listed for row in _aliases(side, type_name, head)])
         except sqlite3.IntegrityError:
             raise DuplicateID from None
         finally:
             if self._db.in_transaction:
                 self._db.execute("COMMIT")
+
+    def put(self, side: Side, type_name: str, head: Head, body: Content) -> None:
+        """Note one entity as it is now."""
+        self._db.execute(_INSERT.replace("INSERT", "INSERT OR REPLACE"), _row(side, type_name, head, body))
+        self._db.executemany(_ALIAS.replace("INSERT", "INSERT OR REPLACE"), _aliases(side, type_name, head))
+
+    def id_of(self, side: Side, type_name: str, name: str, value: str) -> str | None:
+        """The ID of the entity whose further ID `name` has this value."""
+        query = "SELECT id FROM alias WHERE side = ? AND type = ? AND name = ? AND value = ?"
+        row = self._db.execute(query, (side, type_name, name, value)).fetchone()
+        return None if row is None else str(row[0])
 
     def heads(self, side: Side, type_name: str) -> Iterator[Head]:
         """All of a listing, without contents, ordered by ID."""
@@ -180,10 +195,21 @@ def _identity(action: Action) -> str | None:
     return action.primary_id or action.secondary_id
 
 
+def _row(side: Side, type_name: str, head: Head, body: Content) -> tuple[object, ...]:
+    traits = None if head.traits == NOTHING else canonical([dict(head.traits.ids), head.traits.version])
+    known = (head.id, head.key, head.marker, head.inactive, head.hash, head.chosen)
+    return (side, type_name, *known, traits, canonical(body))
+
+
+def _aliases(side: Side, type_name: str, head: Head) -> list[tuple[str, ...]]:
+    return [(side, type_name, name, as_text(value), head.id) for name, value in head.traits.ids.items()]
+
+
 def _by(index: str) -> str:
     """Left to itself SQLite walks through the whole listing, because that is in order already: quadratic in all."""
     return _HEADS.replace("FROM entity", f"FROM entity INDEXED BY {index}")
 
 
-def _head(row: tuple[str, str | None, str | None, int, str, int]) -> Head:
-    return Head(row[0], row[1], row[2], bool(row[3]), row[4], bool(row[5]))
+def _head(row: tuple[str, str | None, str | None, int, str, int, str | None]) -> Head:
+    traits = NOTHING if row[6] is None else Traits(*json.loads(row[6]))
+    return Head(row[0], row[1], row[2], bool(row[3]), row[4], bool(row[5]), traits)

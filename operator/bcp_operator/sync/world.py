@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from bcp_operator.systems.content import Content
 from bcp_operator.systems.profile import Profile
+from bcp_operator.systems.traits import NOTHING, Traits
 
 from .correlations.store import Row, Status
 from .references import referenced
@@ -18,6 +19,7 @@ Kind = Literal[
     "adopt",  # an entity that is there already becomes the correlated one; with or without changes
     "refresh",  # nothing differs, only the store is out of date
     "unchanged",
+    "revive",  # put back into use what is out of use
     "deactivate",
     "tombstone",  # vanished on both sides, or out of use already: only the store is written
     "keep",  # left alone
@@ -35,6 +37,7 @@ class Head:
     inactive: bool
     hash: str
     chosen: bool = True  # by the policy; of the secondary all are
+    traits: Traits = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,9 @@ class World(Protocol):
 
     def head(self, side: Side, type_name: str, entity_id: str) -> Head | None:
         """One entity."""
+
+    def id_of(self, side: Side, type_name: str, name: str, value: str) -> str | None:
+        """The ID of the entity whose further ID `name` has this value."""
 
     def with_key(self, side: Side, type_name: str, key: str) -> Sequence[Head]:
         """Entities with that natural key."""

@@ -1,30 +1,24 @@
-"""Talking to one system as its profile says. ReadOnlyClient lists and reads; only WritableClient can write.
-
-The primary is only ever given a ReadOnlyClient: it has no way to send any call but a ListCall or a ReadCall.
+"""Reading one system as its profile says. The primary is only ever given a ReadOnlyClient, made without a gate: its
+session can send no call but those declared as list, find, read, discovery or token (systems/session.py).
 """
 
 import asyncio
 import json
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from . import encode
-from .content import Changes, Content
-from .errors import CallFailed, classify
-from .expressions import Expression
-from .pace import MAX_ATTEMPTS, RETRY_BUDGET_SECONDS, Pace, retry_delay_seconds
+from .auth import FORM
+from .encode import query
+from .errors import CallFailed
 from .paging import PageRequest, PageSeen, PagingError, first_page, next_page
-from .profile import EntityType, ListCall, Profile, WriteCall
-from .transport import Answer, Transport, TransportError
+from .profile import Attached, EntityType, FindCall, ListCall, ReadCall
+from .session import Request, Session, applied, json_of
+from .traits import traits_of
+from .transport import Answer
 
-READ_DEADLINE_SECONDS = 30.0
-WRITE_DEADLINE_SECONDS = 5.0  # bounded by the writer lease, see sync/fence.py
 MAX_PAGES = 1_000_000
-
-Gate = Callable[[float], Awaitable[None]]  # returns when a write of that many seconds may be sent; raises to stop it
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,274 +29,170 @@ class Page:
     total: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a write answered: the entity's ID, and the entity as stored where that is known."""
-
-    id: str
-    entity: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    method: str
-    target: str
-    headers: Mapping[str, str]
-    body: bytes | None
-    deadline_seconds: float
-    repeatable: bool
-    gate: Gate | None = None
-
-
 class ReadOnlyClient:
     """Lists and reads entities of one system."""
 
-    def __init__(
-        self,
-        profile: Profile,
-        *,
-        tenant_id: str,
-        endpoint: str,
-        credentials: Mapping[str, str],
-        transport: Transport,
-        pace: Pace,
-    ) -> None:
-        self.profile = profile
-        self._tenant_id = tenant_id
-        self._endpoint = endpoint.rstrip("/")
-        parts = urlsplit(endpoint)
-        self._origin, self._host = f"{parts.scheme}://{parts.netloc}", parts.hostname or ""
-        self._headers = {**profile.headers, **credentials}
-        self._transport = transport
-        self._pace = pace
-        self.requests = 0
+    def __init__(self, session: Session) -> None:
+        self.profile = session.profile
+        self._session = session
+        self._capabilities: Any = None
+        self._asking = asyncio.Lock()
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far."""
+        return self._session.requests
 
     async def list(self, type_name: str) -> AsyncIterator[Page]:
-        """Every page of a type's listing, in order. Raises CallFailed; says nothing about completeness (sync/read.py)."""
-        call = self.profile.types[type_name].listing
+        """Every page of a type's listing, in order, attached fields with it.
+
+        Raises CallFailed; says nothing about completeness (sync/read.py).
+        """
+        entity_type = self.profile.types[type_name]
+        async for page in self._pages(entity_type.listing, {}):
+            if entity_type.attached:
+                together = (self._with_attached(entity_type, item) for item in page.items)
+                page = Page(list(await asyncio.gather(*together)), page.total)  # noqa: PLW2901
+            yield page
+
+    async def read(self, type_name: str, entity_id: str) -> Mapping[str, Any] | None:
+        """One entity; None when there is none, or when the profile has no read call. Raises CallFailed."""
+        found = await self._read(type_name, {"id": entity_id})
+        return None if found is None else found[0]
+
+    async def find(self, type_name: str, key: str) -> Sequence[Mapping[str, Any]] | None:
+        """Entities that the system's own filter gives for a natural key, unchecked; None when it can't filter.
+
+        Raises CallFailed.
+        """
+        call = self.profile.types[type_name].find
+        if call is None or not await self.offers(call, call.when):
+            return None
+        found = [item async for page in self._pages(call, {}, key) for item in page.items]
+        return [await self._with_attached(self.profile.types[type_name], item) for item in found]
+
+    async def offers(self, part: Any, when: str | None) -> bool:
+        """Whether the system's capabilities allow a part of the profile. Raises CallFailed."""
+        return when is None or bool(applied(part.compiled(when), await self.capabilities(), "BadAnswer"))
+
+    async def capabilities(self) -> Any:
+        """What the system says it supports; asked once. Raises CallFailed."""
+        call = self.profile.capabilities
+        if call is None:
+            return {}
+        async with self._asking:
+            if self._capabilities is None:
+                self._capabilities = await self._ask_capabilities(call)
+        return self._capabilities
+
+    async def _ask_capabilities(self, call: ReadCall) -> Any:
+        try:
+            answer = await self._get(call, {})
+        except CallFailed as error:
+            if error.reason == "NotFound":
+                return {}  # a system that doesn't tell supports nothing of it
+            raise
+        return applied(call.compiled(call.entity), json_of(answer), "BadAnswer") or {}
+
+    async def _pages(self, call: ListCall, values: Mapping[str, object], key: str = "") -> AsyncIterator[Page]:
         paging = call.paging or self.profile.paging
         request: PageRequest | None = first_page(paging)
         so_far, asked = 0, set[str]()
-        body = None if call.body is None else json.dumps(call.body).encode()
+        body = None if call.body is None else json.dumps(_with_key(call.body, call, key)).encode()
+        url = await self._session.url(call.base, call.path, values)
+        host = urlsplit(url).hostname or ""
         for number in range(MAX_PAGES):
             if request is None:
                 return
-            target = self._listing_target(call.path, call.query, request)
+            target = _page_url(url, _with_key(call.query, call, key), request)
             if target in asked:
                 raise CallFailed("BadAnswer", "the listing leads back to a page that was read already")
             asked.add(target)
-            answer = await self._send(
-                _Call(call.method, target, self._content_type(None, body), body, READ_DEADLINE_SECONDS, True)
-            )
-            document = _json(answer)
+            answer = await self._session.send(Request(call.method, target, self._content_type(None, body), body))
+            document = json_of(answer)
             total = _total(call, document)
-            items = _items(call.compiled(call.items)(document), total)
+            items = _items(applied(call.compiled(call.items), document, "BadAnswer"), total)
             so_far += len(items)
             yield Page(items, total)
             seen = PageSeen(number, len(items), so_far, total, document, answer.headers)
             try:
-                request = next_page(paging, seen, self._host)
+                request = next_page(paging, seen, host)
             except (PagingError, ValueError) as error:
                 raise CallFailed("BadAnswer", str(error)) from None
         raise CallFailed("BadAnswer", f"the listing has more than {MAX_PAGES} pages")
 
-    async def read(self, type_name: str, entity_id: str) -> Mapping[str, Any] | None:
-        """One entity; None when there is none, or when the profile has no read call. Raises CallFailed."""
-        call = self.profile.types[type_name].read
+    async def _read(
+        self, type_name: str, values: Mapping[str, object]
+    ) -> tuple[Mapping[str, Any], Mapping[str, str]] | None:
+        """One entity and the headers it came with."""
+        entity_type = self.profile.types[type_name]
+        call = entity_type.read
         if call is None:
             return None
-        target = self._target(call.path, entity_id)
         try:
-            answer = await self._send(_Call("GET", target, {}, None, READ_DEADLINE_SECONDS, True))
+            answer = await self._get(call, values)
         except CallFailed as error:
             if error.reason == "NotFound":
                 return None
             raise
-        return _entity(_applied(call.compiled(call.entity), _json(answer), "BadAnswer"))
+        found = entity_of(applied(call.compiled(call.entity), json_of(answer), "BadAnswer"))
+        return await self._with_attached(entity_type, found), answer.headers
 
-    def _target(self, template: str, entity_id: str = "") -> str:
-        return self._endpoint + template.format(id=_segment(entity_id), tenantID=_segment(self._tenant_id))
+    async def _get(self, call: ReadCall, values: Mapping[str, object]) -> Answer:
+        return await self._session.send(Request("GET", await self._session.url(call.base, call.path, values), {}))
 
-    def _listing_target(self, template: str, fixed: Mapping[str, str], request: PageRequest) -> str:
-        if request.target is not None:
-            return self._origin + request.target
-        query = urlencode({**fixed, **request.query})
-        return self._target(template) + (f"?{query}" if query else "")
+    async def _with_attached(self, entity_type: EntityType, raw: Any) -> Any:
+        """The entity with its attached fields read."""
+        if not entity_type.attached or not isinstance(raw, dict):
+            return raw
+        values = _identity(entity_type, raw)
+        found = {name: await self.attached(field, values) for name, field in entity_type.attached.items()}
+        return {**raw, **found}
+
+    async def attached(self, field: Attached, values: Mapping[str, object]) -> Any:
+        """The value of one attached field of one entity. Raises CallFailed."""
+        if field.listing is not None:
+            return [item async for page in self._pages(field.listing, values) for item in page.items]
+        assert field.read is not None
+        answer = await self._get(field.read, values)
+        return applied(field.read.compiled(field.read.entity), json_of(answer), "BadAnswer")
 
     def _content_type(self, own: str | None, body: bytes | None) -> dict[str, str]:
         return {} if body is None else {"Content-Type": own or self.profile.content_type}
 
-    async def _send(self, call: _Call) -> Answer:
-        """Send, and send again what may be sent again, within the budget. Raises CallFailed."""
-        started = time.monotonic()
-        for attempt in range(1, MAX_ATTEMPTS + 1):
-            answer, failure, again = await self._attempt(call)
-            if failure is None and answer is not None:
-                return answer
-            delay = retry_delay_seconds(attempt, answer.headers if answer else None, time.time())
-            spent = time.monotonic() - started
-            if not again or attempt == MAX_ATTEMPTS or spent + delay > RETRY_BUDGET_SECONDS:
-                raise failure or CallFailed("Transient", "no answer")
-            if answer is not None and answer.status in (429, 503):
-                self._pace.hold(delay)
-            await asyncio.sleep(delay)
-        raise AssertionError("unreachable")
 
-    async def _attempt(self, call: _Call) -> tuple[Answer | None, CallFailed | None, bool]:
-        """One try: (answer, what failed, whether trying again is safe and of use)."""
-        async with self._pace.slot():
-            if call.gate is not None:
-                await call.gate(call.deadline_seconds)
-            self.requests += 1
-            try:
-                answer = await self._transport.request(
-                    call.method,
-                    call.target,
-                    headers={**self._headers, **call.headers},
-                    body=call.body,
-                    deadline_seconds=call.deadline_seconds,
-                )
-            except TransportError as error:
-                if not error.maybe_handled:
-                    return None, CallFailed("Unreachable", str(error), answered=False), True
-                return None, CallFailed("OutcomeUnknown", str(error), answered=False), call.repeatable
-        meaning = classify(self.profile, answer.status, answer.body)
-        if meaning is None:
-            return answer, None, False
-        failure = CallFailed(meaning, f"HTTP {answer.status}")
-        if meaning == "Transient" and not call.repeatable:
-            failure = CallFailed("OutcomeUnknown", f"HTTP {answer.status}")
-        return answer, failure, meaning == "Throttled" or (meaning == "Transient" and call.repeatable)
+def entity_of(value: Any) -> Mapping[str, Any]:
+    """The value, which has to be an entity. Raises CallFailed."""
+    if not isinstance(value, dict):
+        raise CallFailed("BadAnswer", "the answer holds no entity where the profile says")
+    return value
 
 
-class WritableClient(ReadOnlyClient):
-    """Reads and writes one system: the secondary. `gate` is asked directly before each write is sent."""
-
-    def __init__(
-        self,
-        profile: Profile,
-        *,
-        tenant_id: str,
-        endpoint: str,
-        credentials: Mapping[str, str],
-        transport: Transport,
-        pace: Pace,
-        gate: Gate,
-    ) -> None:
-        super().__init__(
-            profile, tenant_id=tenant_id, endpoint=endpoint, credentials=credentials, transport=transport, pace=pace
-        )
-        self._gate = gate
-        self.writes = 0
-
-    async def create(self, type_name: str, content: Content, correlation_id: str) -> Written:
-        """Create an entity. Sent at most once unless it certainly wasn't handled. Raises CallFailed."""
-        entity_type = self.profile.types[type_name]
-        call = entity_type.create
-        answer = await self._write(call, "", _marked(entity_type, content, correlation_id), repeatable=False)
-        new_id = _applied(call.compiled(call.id), _json(answer), "OutcomeUnknown")
-        if not isinstance(new_id, str | int) or isinstance(new_id, bool) or new_id == "":
-            raise CallFailed("OutcomeUnknown", "the answer to the create holds no ID where the profile says")
-        return Written(str(new_id), await self._stored(type_name, call, str(new_id), answer))
-
-    async def update(
-        self,
-        type_name: str,
-        entity_id: str,
-        *,
-        desired: Content,
-        changes: Changes,
-        current: Content,
-        correlation_id: str,
-    ) -> Written:
-        """Change an entity; repeating it does no harm, so it is tried again. Raises CallFailed."""
-        entity_type = self.profile.types[type_name]
-        call = entity_type.update
-        if call.encoding == "replace":
-            body = _marked(entity_type, desired, correlation_id)
-        elif call.encoding == "merge":
-            body = encode.merge(changes)
-        else:
-            body = encode.scim_patch(changes, current)
-        answer = await self._write(call, entity_id, body, repeatable=True)
-        return Written(entity_id, await self._stored(type_name, call, entity_id, answer))
-
-    async def deactivate(self, type_name: str, entity_id: str) -> Written:
-        """Put an entity out of use, without deleting it. Raises CallFailed."""
-        call = self.profile.types[type_name].deactivate
-        if call is None:
-            raise CallFailed("Refused", f"the profile has no deactivate call for {type_name}")
-        body = None if call.body is None else json.dumps(call.body).encode()
-        headers = self._content_type(call.content_type, body)
-        await self._send_write(call.method, self._target(call.path, entity_id), headers, body, repeatable=True)
-        return Written(entity_id, await self.read(type_name, entity_id))
-
-    async def _write(self, call: WriteCall, entity_id: str, content: Any, *, repeatable: bool) -> Answer:
-        body = json.dumps(_applied(call.compiled(call.body), content, "Refused")).encode()
-        headers = self._content_type(call.content_type, body)
-        target = self._target(call.path, entity_id)
-        return await self._send_write(call.method, target, headers, body, repeatable=repeatable)
-
-    async def _send_write(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, *, repeatable: bool
-    ) -> Answer:
-        self.writes += 1
-        return await self._send(_Call(method, target, headers, body, WRITE_DEADLINE_SECONDS, repeatable, self._gate))
-
-    async def _stored(
-        self, type_name: str, call: WriteCall, entity_id: str, answer: Answer
-    ) -> Mapping[str, Any] | None:
-        """The entity as the system stored it: from the answer, else read back."""
-        if call.entity is not None and answer.body:
-            try:
-                return _entity(call.compiled(call.entity)(answer.json()))
-            except (ValueError, CallFailed):
-                pass  # e.g. a PATCH answered 200 with another body: read it back
-        try:
-            return await self.read(type_name, entity_id)
-        except CallFailed:
-            return None  # it was written; what the secondary made of it is learned from the next listing
-
-
-def _marked(entity_type: EntityType, content: Content, correlation_id: str) -> Content:
-    path = entity_type.marker_path
-    if path is None:
-        return content
-    result: Content = dict(content)
-    place: Any = result
-    for step in path[:-1]:
-        inner = place.get(step.name)
-        place[step.name] = dict(inner) if isinstance(inner, dict) else {}
-        place = place[step.name]
-    place[path[-1].name] = correlation_id
-    return result
-
-
-def _segment(text: str) -> str:
-    if text in (".", ".."):  # to be escaped in no way that every server reads as a name
-        raise CallFailed("Refused", f"{text!r} can't be part of an address")
-    return quote(text, safe="")
-
-
-def _json(answer: Answer) -> Any:
+def _identity(entity_type: EntityType, raw: Mapping[str, Any]) -> dict[str, object]:
+    """What the calls of attached fields may name."""
     try:
-        return answer.json()
+        return {"id": entity_type.compiled(entity_type.id)(raw), **traits_of(entity_type, raw).ids}
     except ValueError as error:
         raise CallFailed("BadAnswer", str(error)) from None
 
 
-def _applied(expression: Expression, value: Any, reason: str) -> Any:
-    """What the profile's expression makes of a value; that it doesn't fit this one says nothing of the others."""
-    try:
-        return expression(value)
-    except ValueError as error:
-        raise CallFailed(reason, str(error)) from None
+def _page_url(url: str, fixed: Mapping[str, str], request: PageRequest) -> str:
+    if request.target is not None:
+        parts = urlsplit(url)
+        return f"{parts.scheme}://{parts.netloc}{request.target}"
+    query = urlencode({**fixed, **request.query})
+    return url + (f"?{query}" if query else "")
 
 
-def _entity(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise CallFailed("BadAnswer", "the answer holds no entity where the profile says")
-    return value
+def _with_key(part: Any, call: ListCall, key: str) -> Any:
+    """Texts of a find call with the natural key in its places."""
+    if not isinstance(call, FindCall):
+        return part
+    if isinstance(part, str):
+        return part.replace("{quotedKey}", json.dumps(key, ensure_ascii=False)).replace("{key}", key)
+    if isinstance(part, dict):
+        return {name: _with_key(value, call, key) for name, value in part.items()}
+    return [_with_key(value, call, key) for value in part] if isinstance(part, list) else part
 
 
 def _items(value: Any, total: int | None) -> list[Any]:
@@ -316,7 +206,16 @@ def _items(value: Any, total: int | None) -> list[Any]:
 def _total(call: ListCall, document: Any) -> int | None:
     if call.total is None:
         return None
-    value = call.compiled(call.total)(document)
+    value = applied(call.compiled(call.total), document, "BadAnswer")
     if not isinstance(value, int) or isinstance(value, bool):
         raise CallFailed("BadAnswer", "the answer holds no number of entities where the profile says")
     return value
+
+
+def encoded(content_type: str, body: Any) -> bytes:
+    """A body in the words of its content type: a form, or JSON."""
+    if content_type != FORM:
+        return json.dumps(body).encode()
+    if not isinstance(body, dict):
+        raise CallFailed("Refused", "a form's body has to be an object")
+    return query(body).removeprefix("?").encode()

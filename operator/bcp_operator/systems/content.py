@@ -6,7 +6,7 @@ fixed order, so that equal content is equal text.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .paths import Path, without
@@ -38,9 +38,20 @@ def content_hash(value: Any) -> str:
     return hashlib.blake2b(canonical(value).encode("ascii"), digest_size=16).hexdigest()
 
 
+def hash_of(content: Content | None) -> str | None:
+    """Hash of a content; None for one that isn't known."""
+    return None if content is None else content_hash(content)
+
+
 def field_hashes(content: Mapping[str, Any]) -> dict[str, str]:
     """Hash of each top-level field, 16 hex digits."""
     return {name: content_hash(value)[:16] for name, value in content.items()}
+
+
+def written_hashes(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, tuple[str | None, str | None]]:
+    """Both sides' hash per field after a write."""
+    ours, theirs = field_hashes(sent), field_hashes(stored)
+    return {name: (ours.get(name), theirs.get(name)) for name in ours.keys() | theirs.keys()}
 
 
 def strip(raw: Mapping[str, Any], ignore: Sequence[Path], *, empty_is_absent: bool) -> Content:
@@ -76,6 +87,24 @@ def diff(desired: Content, current: Content, last_written: Mapping[str, tuple[st
             continue
         changes[name] = desired.get(name, REMOVED)
     return changes
+
+
+def settle(
+    desired: Content,
+    current: Content,
+    immutable: Collection[str],
+    last_written: Mapping[str, tuple[str | None, str | None]],
+) -> tuple[Content, list[str]]:
+    """The desired content as far as an update can bring it about, and the immutable fields that stay as they are."""
+    fixed = diff(
+        {name: value for name, value in desired.items() if name in immutable},
+        {name: value for name, value in current.items() if name in immutable},
+        last_written,
+    )
+    if not fixed:
+        return desired, []
+    content = {name: value for name, value in desired.items() if name not in fixed}
+    return content | {name: current[name] for name in fixed if name in current}, sorted(fixed)
 
 
 def _without_empty(value: Any) -> Any:

@@ -1,8 +1,10 @@
-"""How a change is put into words: whole content, changed fields, or SCIM PATCH operations. Pure."""
+"""How a change is put into words: changed fields, JSON Patch or SCIM PATCH operations, a query. Pure."""
 
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
-from .content import REMOVED, Changes, Content
+from .content import REMOVED, Changes, Content, canonical
 
 SCIM_PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 
@@ -10,6 +12,28 @@ SCIM_PATCH = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
 def merge(changes: Changes) -> dict[str, Any]:
     """Changed fields only; null takes a field away (RFC 7386)."""
     return {name: None if value is REMOVED else value for name, value in changes.items()}
+
+
+def json_patch(changes: Changes, current: Content) -> list[dict[str, Any]]:
+    """RFC 6902, one operation per changed field."""
+    operations: list[dict[str, Any]] = []
+    for name, value in changes.items():
+        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+        if value is REMOVED:
+            operations.append({"op": "remove", "path": pointer})
+        else:
+            operations.append({"op": "replace" if name in current else "add", "path": pointer, "value": value})
+    return operations
+
+
+def query(parameters: Mapping[str, Any]) -> str:
+    """Query parameters with their question mark; null leaves one out, what is no text is written as JSON."""
+    texts = {
+        name: value if isinstance(value, str) else canonical(value)
+        for name, value in parameters.items()
+        if value is not None
+    }
+    return f"?{urlencode(texts)}" if texts else ""
 
 
 def scim_patch(changes: Changes, current: Content) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """What can go wrong with a call, in our own words: no text of a system's error answer is ever copied."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .body import read_json
-from .profile import ErrorClass, Profile
+from .profile import ErrorClass, ErrorRule, Profile
 
 _BY_STATUS: dict[int, ErrorClass] = {
     401: "Unauthorized",
@@ -12,6 +13,7 @@ _BY_STATUS: dict[int, ErrorClass] = {
     408: "Transient",
     409: "Duplicate",
     410: "NotFound",
+    412: "Stale",
     425: "Transient",
     429: "Throttled",
 }
@@ -33,19 +35,24 @@ class CallFailed(Exception):
 
 
 def classify(profile: Profile, status: int, body: bytes) -> ErrorClass | None:
-    """What a status means, by the profile's rules and then by HTTP; None for success."""
+    """What an answer means, by the profile's rules and then by HTTP; None for success."""
+    return meaning_of(profile.errors, status, lambda: read_json(body))
+
+
+def meaning_of(rules: Sequence[ErrorRule], status: int, document: Callable[[], Any]) -> ErrorClass | None:
+    """What a status means, with the JSON beside it; None for success."""
+    for rule in rules:
+        if status in rule.status and (rule.when is None or _holds(rule.compiled(rule.when), document)):
+            return rule.means
     if status < 400:
         return None if 200 <= status < 300 else "Refused"
-    for rule in profile.errors:
-        if status in rule.status and (rule.when is None or _holds(rule.compiled(rule.when), body)):
-            return rule.means
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return "Transient" if status >= 500 and status not in (501, 505) else "Refused"
 
 
-def _holds(expression: Any, body: bytes) -> bool:
+def _holds(expression: Any, document: Callable[[], Any]) -> bool:
     try:
-        return bool(expression(read_json(body)))
+        return bool(expression(document()))
     except ValueError:
         return False

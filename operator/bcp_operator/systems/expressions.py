@@ -5,9 +5,22 @@ from collections.abc import Callable
 from typing import Any
 
 import jmespath
+from jmespath import functions
 from jmespath.exceptions import JMESPathError
 
 Expression = Callable[[Any], Any]
+
+
+class _Functions(functions.Functions):
+    """What JMESPath lacks and profiles need."""
+
+    @functions.signature({"types": ["string"]}, {"types": ["string"]})
+    def _func_split(self, text: str, separator: str) -> list[str]:
+        """split(location, '/'): the parts of a text."""
+        return text.split(separator) if separator else [text]
+
+
+_OPTIONS = jmespath.Options(custom_functions=_Functions())
 _PLAIN = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 
@@ -25,7 +38,7 @@ def compile_expression(text: str) -> Expression:
 
     def search(value: Any) -> Any:
         try:
-            return compiled.search(value)
+            return compiled.search(value, options=_OPTIONS)
         except JMESPathError as error:
             raise ValueError(f"{text!r} can't be applied: {type(error).__name__}") from None
 

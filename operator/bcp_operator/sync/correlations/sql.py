@@ -70,16 +70,21 @@ class SqlStore(ABC):
 
     def rows(self, type_name: str | None = None, status: Status | None = None) -> Iterator[Row]:
         """Rows ordered by type and primary ID; read in batches, so that they may be changed meanwhile."""
-        wanted = {"type": type_name, "status": status}
-        filters = {column: value for column, value in wanted.items() if value is not None}
-        where = " AND ".join([*(f"{column} = ?" for column in filters), "(type, primary_id) > (?, ?)"])
-        last = (type_name or "", "")
-        while True:
-            batch = list(self._select(where, (*filters.values(), *last), limit=BATCH))
-            yield from batch
-            if len(batch) < BATCH:
+        for name in self._types() if type_name is None else (type_name,):
+            where, values = ("type = ?", [name]) if status is None else ("type = ? AND status = ?", [name, status])
+            last = ""
+            while batch := list(self._select(f"{where} AND primary_id > ?", (*values, last), limit=BATCH)):
+                yield from batch
+                last = batch[-1].primary_id
+
+    def _types(self) -> Iterator[str]:
+        # One after the other, each from the index: a query over all types would be sorted anew for each batch.
+        name = ""
+        while found := self._all("SELECT min(type) FROM correlation WHERE pair = ? AND type > ?", (self._pair, name)):
+            name = found[0][0]
+            if name is None:
                 return
-            last = (batch[-1].type, batch[-1].primary_id)
+            yield name
 
     def count(self, type_name: str, status: Status) -> int:
         """How many rows there are."""

@@ -1,0 +1,1 @@
+"""The parts of the profile language, one file each; systems/profile.py puts them together."""
