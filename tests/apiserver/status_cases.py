@@ -48,7 +48,7 @@ def _operation(path: str) -> Iterator[Case]:
         yield cases.time(f"{path}.{field}")
     yield cases.text(f"{path}.initiator", 512)
     yield cases.text(f"{path}.reason", 512)
-    yield cases.max_items(f"{path}.override", ["CoolDown"] * 5)
+    yield cases.max_items(f"{path}.override", ["CoolDown"] * (len(RULES) + 1))
     yield cases.max_items(f"{path}.warnings", ["x"] * 9)
     yield replace(cases.text(f"{path}.warnings[]", 256), edits={f"{cases.concrete(path)}.warnings": ["x" * 257]})
     yield cases.enum(f"{path}.override[]", *RULES)

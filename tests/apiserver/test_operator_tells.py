@@ -86,7 +86,8 @@ def test_everything_of_a_bad_day_is_told(leader: Replica, admin: Api, namespace:
         tenants.patch("told", {"failover": {"activeSystem": "Secondary", **override}})
         for event in ("FailoverRequested", "OverrideUsed", "FailoverCompleted"):
             told(listener, event)
-        tenants.patch("told", {"failover": back()})
+        plain = {"override": None, "reason": None}
+        tenants.patch("told", {"failover": back() | plain})
         told(listener, "FailbackRefused")  # the primary is still down
         gateway.down.clear()
         told(listener, "PrimaryRecovered")
@@ -130,8 +131,8 @@ def test_idle_tenants_with_health_probes_write_nothing(
     tenants = Tenants(admin, namespace, gateway)
     tenants.create("idle", **watched(tenants, "idle"))
     tenants.wait_phase("idle", "Primary")
-    until(lambda: tenants.condition("idle", "PrimaryHealthy").get("status") == "True", 20, "the first probe")
-    until(lambda: tenants.condition("idle", "LoginVerified").get("status") == "True", 20, "verification")
+    for kind in ("PrimaryHealthy", "SecondaryHealthy", "FailoverReady", "LoginVerified", "Ready"):
+        until(lambda kind=kind: tenants.condition("idle", kind).get("status") == "True", 20, kind)  # type: ignore[misc]
     version = tenants.get("idle")["metadata"]["resourceVersion"]
     asked = gateway.probes["primary"]
     until(lambda: gateway.probes["primary"] > asked + 5, 20, "more probes")

@@ -49,6 +49,9 @@ def test_there_and_back(stack: Stack, named: NameServer) -> None:
     assert watch.targets == [PRIMARY.host, SECONDARY.host, PRIMARY.host]
     assert watch.errors == []
     assert done["rtoSeconds"] > 0
+    # The test systems have no certificate for the login host, which users would meet under its name.
+    (warning,) = [text for text in done["warnings"] if text.startswith("CertificateValid: ")]
+    assert f"the certificate for {HOST} at {SECONDARY.login_url}: the certificate is not valid" in warning
 
 
 def test_the_key_shows_nowhere(stack: Stack, named: NameServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import replace
 
@@ -59,3 +60,14 @@ def test_nsupdate_is_told_the_server_as_it_reads_it(server: str, line: str) -> N
     login = {"url": "https://login.acme.example/", "routes": [{"name": "dns", "rfc2136": dns}]}
     step = runbook.steps(sim.fresh(login=login).seen, "Primary")[-1]
     assert f"{line}\\n" in step.command
+
+
+def test_setting_the_field_gives_no_consent_that_was_left_behind() -> None:
+    """A last sync from a dead primary is the last thing that a disaster needs."""
+    world = sim.settled()
+    for side, more in (("Primary", {}), ("Secondary", {"secondaryChanges": "Discard"})):
+        command = runbook.steps(world.seen, side)[0].command  # type: ignore[arg-type]
+        body = shlex.split(command.replace('"$(date -u +%FT%TZ)"', "2026-11-24T10:00:00Z"))[-1]
+        block = json.loads(body)["spec"]["failover"]
+        assert {key: block[key] for key in ("mode", "override")} == {"mode": None, "override": None}
+        assert {key: value for key, value in block.items() if key == "secondaryChanges"} == more

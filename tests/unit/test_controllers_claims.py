@@ -52,6 +52,7 @@ async def test_one_that_works_goes_on_and_switches_whoever_comes(monkeypatch: py
     stalled = next(c for c in status["conditions"] if c["type"] == "Stalled")
     assert (stalled["status"], stalled["reason"]) == ("True", "SystemClaimed")
     assert f"belongs to BCPTenant {NAMESPACE}/{NAME}" in stalled["message"]
+    assert [reason for reason, _ in made.events.said].count("SystemClaimed") == 1
     assert made.get(INGRESS, "rival-login") is None
     assert made.get(CRONJOB, names.sync_cronjob("rival")) is None
 

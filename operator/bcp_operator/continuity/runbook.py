@@ -51,7 +51,8 @@ def _joined(commands: list[str]) -> list[str]:
 
 
 def _field(seen: Observed, aim: System) -> RunbookStep:
-    consent = "" if aim == "Secondary" else ',"secondaryChanges":"Discard"'
+    # A consent that was left behind would be given again by the newer time: no last sync, and nothing passed over.
+    consent = ',"mode":null,"override":null' + ("" if aim == "Secondary" else ',"secondaryChanges":"Discard"')
     patch = f'{{"spec":{{"failover":{{"activeSystem":"{aim}","requestedAt":"\'"$(date -u +%FT%TZ)"\'"{consent}}}}}}}'
     command = f"kubectl -n {seen.namespace} patch bcptenant {seen.name} --type merge -p '{patch}'"
     return RunbookStep(title="Set the field", command=command)

@@ -31,6 +31,7 @@ def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
         *_completed(old, new),
         *_run(old, new),
         *_lost(old, new),
+        *_stood_aside(old, new),
         *_system(old, new, "Primary"),
         *_system(old, new, "Secondary"),
     )
@@ -99,6 +100,13 @@ def _lost(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
             and not expected
         ):
             yield Note(reason, f"{after.message}, since {after.last_transition_time:%H:%M:%S} UTC", warning=True)
+
+
+def _stood_aside(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    """Another tenant has what this one names. Everything else that stalls a tenant has an event of its own."""
+    before, after = _find(old, "Stalled"), _find(new, "Stalled")
+    if after is not None and after.reason == "SystemClaimed" and (before is None or before.reason != after.reason):
+        yield Note("SystemClaimed", after.message, warning=True)
 
 
 def _during(old: BCPTenantStatus, new: BCPTenantStatus) -> str:
