@@ -5,6 +5,7 @@ Everything about it can be brought back to the same state: both directories, and
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tests.systems import world
 from tests.systems.proxy import Proxy, proxying
@@ -115,6 +118,16 @@ class Stage:
         self.proxy.forget()
 
 
+def profile() -> str:
+    """The built-in profile with small pages, and with a call of its own for putting people back into use."""
+    document = yaml.safe_load(PROFILE.read_text())
+    document["paging"]["size"] = PAGE
+    user = document["types"]["user"]
+    user["revive"] = copy.deepcopy({name: user["deactivate"][name] for name in ("method", "path", "body")})
+    user["revive"]["body"]["Operations"][0]["value"] = True
+    return yaml.safe_dump(document)
+
+
 @contextmanager
 def staged(folder: Path) -> Iterator[Stage]:
     """Set it up, with the world prepared: about ten seconds."""
@@ -124,9 +137,7 @@ def staged(folder: Path) -> Iterator[Stage]:
         secondary = stack.enter_context(start_scim(token="ts", name="SECONDARY", snapshots=True))
         proxy = stack.enter_context(proxying({"primary": primary.base, "secondary": secondary.base}))
         pair = make(folder, "scim", primary, secondary)
-        text = PROFILE.read_text()
-        assert text.count("size: 200") == 1
-        (folder / "paged.yaml").write_text(text.replace("size: 200", f"size: {PAGE}"))
+        (folder / "paged.yaml").write_text(profile())
         for side, system in pair.system.items():
             system |= {"profile": "paged", "endpoint": proxy.url(side) + "/v2"}
         limits = {"requestsPerSecond": 10000, "concurrency": 4}
@@ -185,7 +196,7 @@ def edit(primary: Directory, secondary: Directory, plain: list[dict[str, Any]]) 
 
 def hire(primary: Directory, secondary: Directory) -> None:
     """New people and groups: with each other as managers and members, known by name in the secondary, or ambiguous there."""
-    made = [primary.create("Users", person(number)) for number in range(14)]
+    made = [primary.create("Users", person(number)) for number in range(18)]
     for here, boss in ((0, 1), (1, 0), (2, 3)):  # two manage each other
         primary.change("Users", made[here]["id"], **{ENTERPRISE: {"manager": {"value": made[boss]["id"]}}})
     secondary.create("Users", person(4) | {"title": "Known by name", "nickName": "takes it over"})
