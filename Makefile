@@ -19,7 +19,7 @@ help: ## print the targets
 	  apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 --no-install-recommends python3-venv; }
 	@test -x $(PY) || python3 -m venv .venv
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/lock.txt
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 .PHONY: venv
@@ -98,7 +98,7 @@ image: venv ## build the images and load them into the test cluster
 wheels: venv ## the project and what its image needs, by the lock file, into wheels/
 	@rm -rf wheels
 	$(PY) -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheels --no-deps --require-hashes -r requirements/image.txt
-	$(PY) -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheels --no-deps .
+	$(PY) -m pip wheel --quiet --disable-pip-version-check --wheel-dir wheels/project --no-deps --no-build-isolation .
 
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-header --no-annotate --no-emit-index-url
 

@@ -59,7 +59,7 @@ def _parts() -> Iterator[Case]:
         cases.unique("spec.entities[].filter.*", []), edits={title: ["a", "a"]}, at="spec.entities[0].filter[title][1]"
     )
     yield cases.text("spec.entities[].filter.*[]", 256, f"{title}[0]")
-    yield cases.enum("spec.entities[].onMissing", "Deactivate", "Keep")
+    yield cases.enum("spec.entities[].onMissing", "Deactivate", "Delete", "Keep")
     yield cases.max_items(
         "spec.mappings", [{"type": "user", "field": f"f{i}", "values": {"a": "b"}} for i in range(65)]
     )

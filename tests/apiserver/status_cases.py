@@ -16,7 +16,7 @@ RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "Certi
 
 def tenant_status_cases() -> list[Case]:
     """All of BCPTenant's."""
-    return [*_tenant(), *_sync(), *_routes(), *_conditions()]
+    return [*_tenant(), *_sync(), *_readiness(), *_routes(), *_conditions()]
 
 
 def policy_status_cases() -> list[Case]:
@@ -76,6 +76,19 @@ def _sync() -> Iterator[Case]:
     yield cases.max_entries(f"{run}.counts", {f"c{i}": 1 for i in range(17)})
     yield cases.text(f"{run}.withheldHash", 71)
     yield cases.text(f"{run}.message", 1024)
+
+
+def _readiness() -> Iterator[Case]:
+    path = "status.readiness"
+    numbers = {"usersWithoutLogin": 1, "unresolved": 0}
+    for name in numbers:
+        rest = {other: value for other, value in numbers.items() if other != name}
+        yield replace(next(cases.required(path, name)), edits={path: rest})
+    yield replace(
+        cases.max_items(f"{path}.unsyncedTypes", ["a"] * 65), edits={path: {**numbers, "unsyncedTypes": ["a"] * 65}}
+    )
+    long = cases.text(f"{path}.unsyncedTypes[]", 63)
+    yield replace(long, edits={path: {**numbers, "unsyncedTypes": ["x" * 64]}})
 
 
 def _routes() -> Iterator[Case]:

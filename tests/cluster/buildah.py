@@ -49,9 +49,12 @@ class Buildah:
         self.ask("rm", "--all")
         self.ask("rmi", "--prune")
 
-    def build(self, name: str, image: str, dockerfile: Path, context: Path, arguments: dict[str, str]) -> None:
-        """Build an image from a Dockerfile without asking any registry."""
-        options = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+    def build(
+        self, name: str, image: str, dockerfile: Path, context: Path, arguments: dict[str, str], *, stage: str = ""
+    ) -> None:
+        """Build an image, or one stage of it, from a Dockerfile without asking any registry; layers are kept."""
+        options = ["--layers", *(f"--build-arg={key}={value}" for key, value in arguments.items())]
+        options += [f"--target={stage}"] if stage else []
         options += ["--isolation=chroot", "--pull-never", "--format=docker", f"--signature-policy={self._policy}"]
         self.run(name, "build", *options, f"--tag={image}", f"--file={dockerfile}", str(context))
 

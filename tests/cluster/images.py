@@ -50,7 +50,7 @@ class Image:
     def copied(self) -> list[Path]:
         """Return the files and folders that the Dockerfile copies from the context, wheels left out."""
         words = [word for match in _COPY.findall(self.dockerfile.read_text()) for word in match.split()[:-1]]
-        return [self.context / word for word in words if word.strip("/") != "wheels" and not word.startswith("--")]
+        return [self.context / word for word in words if Path(word).parts[0] != "wheels" and not word.startswith("--")]
 
     def inputs(self) -> list[Path]:
         """Return every file whose change makes a new image."""
@@ -141,12 +141,17 @@ class Builder:
         for wheel in collected.glob("*.whl"):
             shutil.copy(wheel, context / "wheels")
         if image.project:
-            wheels.build_project(context / "wheels", self._jobs)
+            wheels.build_project(context / "wheels" / "project", self._jobs)
         for source in image.copied():
             target = context / source.relative_to(image.context)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-        builder.build(f"build-{image.short}", image.name, image.dockerfile, context, {"BASE": base_image})
+        arguments = {"BASE": base_image}
+        if image.project:
+            # Under a name of its own the stage outlives the tidying up: a change of the code builds the last layer only.
+            kept = f"localhost/{image.short}-dependencies:cache"
+            builder.build(f"layers-{image.short}", kept, image.dockerfile, context, arguments, stage="dependencies")
+        builder.build(f"build-{image.short}", image.name, image.dockerfile, context, arguments)
         for old in archive.parent.glob(f"{image.short}-*.tar"):
             old.unlink()
         builder.save(f"save-{image.short}", image.name, archive)

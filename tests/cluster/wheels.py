@@ -34,12 +34,13 @@ def ensure(requirements: str, cache: Path, jobs: Jobs, timings: Timings, what: s
 
 
 def build_project(target: Path, jobs: Jobs) -> None:
-    """Build the project's own wheel into a folder.
+    """Build the project's own wheel into a folder, by the build backend that is locked and installed beside us.
 
     Raises:
         ClusterError: pip failed.
     """
-    jobs.run("wheel-project", [*_pip("wheel"), "--no-deps", f"--wheel-dir={target}", str(REPOSITORY)])
+    argv = [*_pip("wheel"), "--no-deps", "--no-build-isolation", f"--wheel-dir={target}", str(REPOSITORY)]
+    jobs.run("wheel-project", argv)
 
 
 def _pip(command: str) -> list[str]:

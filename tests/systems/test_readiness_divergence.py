@@ -62,6 +62,27 @@ def test_readiness_names_everybody_who_could_not_log_in(scim: Pair) -> None:
     assert scim.written() == before
 
 
+def test_a_run_reports_what_it_leaves_unready_and_not_what_it_has_mended(scim: Pair) -> None:
+    primary, secondary = scim.directories()
+    taken = next(user for user in primary.list("Users") if user["active"] and ENTERPRISE not in user)
+    secondary.create("Users", {"schemas": [USER], "userName": taken["userName"]})
+    report = scim.sync(expect=3, adopt="Never", exclude=["group"])
+    assert report["readiness"] == {"usersWithoutLogin": 1, "unsyncedTypes": 1, "unresolved": 0}
+    assert [(one["key"], one["reason"].partition(":")[0]) for one in report["withoutLogin"]] == [
+        (taken["userName"], "Absent")
+    ]
+    assert [one["type"] for one in report["unsynced"]] == ["group"]
+    people = [user for user in primary.list("Users") if user["active"] and ENTERPRISE not in user]
+    renamed, inactive = [user for user in people if user["id"] != taken["id"]][:2]
+    secondary.change("Users", twin(secondary, renamed), userName="somebody.else@acme.example")
+    secondary.change("Users", twin(secondary, inactive), active=False)
+    reasons = {one["reason"] for one in scim.sync("readiness")["usersWithoutLogin"]}
+    assert reasons == {"OtherIdentity", "OtherLoginName", "Inactive"}  # the first: one that may be adopted now
+    report = scim.sync()
+    assert report["readiness"] == {"usersWithoutLogin": 0, "unsyncedTypes": 0, "unresolved": 0}
+    assert report["withoutLogin"] == []
+
+
 def test_diverge_tells_what_was_done_there_also_when_the_primary_is_dead(scim: Pair) -> None:
     _, secondary = scim.directories()
     secondary.create("Users", {"schemas": [USER], "userName": "always.there@acme.example"})

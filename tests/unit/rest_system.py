@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from bcp_operator.api.run import RunConfig
+from bcp_operator.api.run import RunConfig, RunSelection
 from bcp_operator.sync.apply import Applier
+from bcp_operator.sync.choice import choices
 from bcp_operator.sync.config import Setup
 from bcp_operator.sync.correlations.sqlite import open_sqlite
 from bcp_operator.sync.correlations.store import Store
@@ -101,6 +102,10 @@ class Vendor:
         return 201, told if self.tells_id else {"ok": True}, {}
 
     def _one(self, seen: Seen, entity: dict[str, Any]) -> Any:
+        if seen.method == "DELETE":
+            for entities in self.kinds.values():
+                entities.pop(entity["id"], None)
+            return 204, None, {}
         if seen.method != "GET":
             if seen.headers.get("If-Match") not in (None, str(entity["rev"])):
                 return 412, None, {}
@@ -133,6 +138,7 @@ class Rest:
     primary: Vendor = field(default_factory=lambda: Vendor("p"))
     secondary: Vendor = field(default_factory=lambda: Vendor("s"))
     store: Store = field(default_factory=lambda: open_sqlite(Path(":memory:"), PAIR))
+    missing: dict[str, str] = field(default_factory=dict)  # type -> onMissing
 
     async def run(self) -> Tally:
         """Sync once; nothing but reads may reach the primary."""
@@ -185,6 +191,9 @@ class Rest:
                 "store": {"sqlite": {"path": ":memory:"}},
             }
         )
+        if self.missing:
+            entities = [{"type": name, "onMissing": what} for name, what in self.missing.items()]
+            config = config.model_copy(update={"entities": [RunSelection.model_validate(one) for one in entities]})
         secondary = self.other or self.profile
         chosen = frozenset(name for name, kind in secondary.types.items() if not kind.is_lookup)
-        return Setup(config, self.profile, secondary, {}, {}, chosen)
+        return Setup(config, self.profile, secondary, {}, {}, chosen, choices(config, self.profile))

@@ -216,6 +216,13 @@ def test_a_switch_is_told_with_its_figures() -> None:
     assert "attention" not in text
 
 
+def test_what_users_would_miss_is_told() -> None:
+    assert "would miss      not known yet" in describe(summary(tenant(), NOW))
+    readiness = {"usersWithoutLogin": 3, "unsyncedTypes": ["group"], "unresolved": 2}
+    text = describe(summary(tenant(readiness=readiness), NOW))
+    assert "3 users without login, 1 types not synced (group), 2 references that lead nowhere" in text
+
+
 def test_a_bound_and_a_running_operation_are_said() -> None:
     item = switched()
     item["status"]["lastOperation"]["startTimeBound"] = True

@@ -82,6 +82,15 @@ def test_what_is_not_tripped_is_within_every_limit(
     assert {one.kind for one in judge(counts, known, limits, "Always")} == set(planned)
 
 
+@pytest.mark.parametrize("kind", ["deactivate", "delete", "update"])
+def test_whatever_puts_an_entity_out_of_use_is_a_removal(kind: Kind) -> None:
+    assert guarded_kind(Action(9, "person", kind, "a", "p", "s", removes=True)) == "remove"
+
+
+def test_a_revival_is_an_update() -> None:
+    assert guarded_kind(Action(9, "person", "revive", "a", "p", "s")) == "update"
+
+
 # --- the hash
 
 

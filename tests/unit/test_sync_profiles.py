@@ -233,6 +233,41 @@ async def test_calls_of_their_own_put_entities_into_use_and_out_of_it() -> None:
     assert len(rest.secondary.writes()) == writes + 1  # the revival; it was out of use already when it vanished
 
 
+# --- deleted
+
+
+async def test_what_vanished_is_deleted_where_the_policy_says_so_and_made_anew_when_it_comes_back() -> None:
+    delete = {"method": "DELETE", "path": "/agents/{id}"}
+    off = {"method": "POST", "path": "/agents/{id}/off", "doneWhen": "state == 'off'"}
+    rest = Rest(profile(agent=kind("agents", delete=delete, deactivate=off), team=kind("teams")))
+    ann = rest.primary.put("agents", name="ann")
+    rest.primary.put("agents", name="bob")
+    team = rest.primary.put("teams", name="x")
+    rest.primary.put("teams", name="y")
+    await rest.run()
+    body = rest.primary.kinds["agents"].pop(ann)
+    del rest.primary.kinds["teams"][team]
+    rest.missing = {"agent": "Delete", "team": "Delete"}
+    lost: list[Seen] = []
+
+    def lose(seen: Seen) -> bool:  # the answer is lost; the repetition finds nothing
+        if seen.method == "DELETE":
+            lost.append(seen)
+        return len(lost) == 1
+
+    rest.secondary.lose = lose
+    tally = await rest.run()
+    assert len(lost) == 2
+    assert (tally.total("deleted"), tally.errors) == (1, [])
+    assert [one["name"] for one in rest.secondary.kinds["agents"].values()] == ["bob"]
+    assert [issue.reason for issue in tally.kept] == ["VanishedFromPrimary: this type can't be deleted"]
+    writes = len(rest.secondary.writes())
+    assert (await rest.run()).total("deleted") == 0
+    assert len(rest.secondary.writes()) == writes
+    rest.primary.kinds["agents"][ann] = body
+    assert (await rest.run()).total("created") == 1
+
+
 # --- versions
 
 

@@ -48,7 +48,7 @@ FieldValue = Annotated[str, Field(max_length=256)]
 FieldValues = Annotated[
     list[FieldValue], Field(min_length=1, max_length=64, json_schema_extra={"x-kubernetes-list-type": "set"})
 ]
-OnMissing = Literal["Deactivate", "Keep"]
+OnMissing = Literal["Deactivate", "Delete", "Keep"]
 Adopt = Literal["ByKey", "Never"]
 OnUnresolved = Literal["OmitField", "Skip"]
 
@@ -66,7 +66,7 @@ class EntitySelection(Model):
     on_missing: OnMissing = Field(
         "Deactivate",
         description="What becomes of an entity that vanished from the primary. Deactivate: put out of use, where the "
-        "profile knows how. Keep: left alone and reported.",
+        "profile knows how. Delete: deleted, where it knows how. Keep: left alone and reported.",
     )
 
 

@@ -21,7 +21,9 @@ TERMINATION_MESSAGE_LIMIT_BYTES = 3 * 1024
 REPORT_LIMIT_BYTES = 900 * 1024
 
 RunResult = Literal["Succeeded", "Partial", "Failed", "Held", "Planned"]
-Action = Literal["created", "updated", "adopted", "unchanged", "deactivated", "withheld", "skipped", "failed"]
+Action = Literal[
+    "created", "updated", "adopted", "unchanged", "deactivated", "deleted", "withheld", "skipped", "failed"
+]
 ACTIONS: tuple[Action, ...] = get_args(Action)
 GuardedKind = Literal["create", "update", "remove"]
 
@@ -185,6 +187,7 @@ class RunCounts(RunModel):
     adopted: Count = 0
     unchanged: Count = 0
     deactivated: Count = 0
+    deleted: Count = 0
     withheld: Count = 0
     skipped: Count = 0
     failed: Count = 0
@@ -208,6 +211,14 @@ class RunTripped(RunModel):
     correlated: Count = Field(description="Correlated entities of this type.")
 
 
+class RunReadiness(RunModel):
+    """What users would miss in the secondary as the run left it, in numbers."""
+
+    users_without_login: Count = Field(description="People active in the primary who could not log in to it.")
+    unsynced_types: Count = Field(description="Types of the primary that it doesn't get.")
+    unresolved: Count = Field(description="References that lead nowhere there.")
+
+
 class RunReport(RunModel):
     """What a run did. Short form: termination message. Complete form: report.json."""
 
@@ -228,6 +239,9 @@ class RunReport(RunModel):
     )
     tripped: list[RunTripped] = Field(default_factory=list, description="Limits of the guard that were passed.")
     planned: list[RunIssue] = Field(default_factory=list, description="Dry run: what would have been done.")
+    readiness: RunReadiness | None = Field(None, description="What users would miss; none = the run didn't get so far.")
+    without_login: list[RunIssue] = Field(default_factory=list, description="People who could not log in, and why.")
+    unsynced: list[RunIssue] = Field(default_factory=list, description="Types the secondary doesn't get, and why.")
     truncated: bool = Field(False, description="A list was cut to fit.")
 
     def render(self, limit_bytes: int) -> str:
@@ -241,7 +255,7 @@ class RunReport(RunModel):
 
     def shortened(self) -> "RunReport":
         """Half of the longest list, or of the message, or no figures per type; never the totals."""
-        names = ("errors", "unresolved", "kept", "withheld", "planned", "tripped")
+        names = ("errors", "unresolved", "kept", "withheld", "planned", "tripped", "without_login", "unsynced")
         lists = {name: getattr(self, name) for name in names}
         name = max(lists, key=lambda n: len(lists[n]))
         if lists[name]:

@@ -80,7 +80,7 @@ class LastRun(Model):
     counts: dict[str, int] = Field(
         default_factory=dict,
         max_length=16,
-        description="Actions: created, updated, adopted, unchanged, deactivated, withheld, skipped, failed.",
+        description="Actions: created, updated, adopted, unchanged, deactivated, deleted, withheld, skipped, failed.",
     )
     withheld_hash: str | None = Field(
         None, max_length=71, description="Hash of what the guard withheld; spec.sync.approve lets it through once."
@@ -100,6 +100,22 @@ class SyncStatus(Model):
     held_by: str | None = Field(
         None, max_length=253, description="What holds the sync: fence/<operation>, Suspended or nothing."
     )
+
+
+class Readiness(Model):
+    """What users would miss in the secondary, as the last run that came to its end left it. The report names them."""
+
+    users_without_login: int = Field(
+        description="People active in the primary who are in the secondary absent, out of use, or known by another "
+        "login name or federated identity."
+    )
+    unsynced_types: list[Annotated[str, Field(max_length=63)]] = Field(
+        default_factory=list,
+        max_length=64,
+        description="Types of the primary that the secondary doesn't get; of more than 64 the first.",
+        json_schema_extra={"x-kubernetes-list-type": "atomic"},
+    )
+    unresolved: int = Field(description="References that lead nowhere in the secondary.")
 
 
 class RouteStatus(Model):
@@ -159,6 +175,7 @@ class BCPTenantStatus(Model):
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
     sync: SyncStatus | None = Field(None, description="The sync.")
+    readiness: Readiness | None = Field(None, description="What users would miss in the secondary.")
     routes: list[RouteStatus] = Field(
         default_factory=list,
         max_length=8,

@@ -69,6 +69,7 @@ def summary(tenant: Object, now: datetime) -> Object:
         "nextSyncTime": sync.get("nextSyncTime"),
         "heldBy": sync.get("heldBy"),
         "recoveryPointAgeSeconds": _age_seconds(sync.get("lastSuccessTime"), now),
+        "readiness": status.get("readiness"),
         "operation": status.get("operation"),
         "lastOperation": status.get("lastOperation"),
         "attention": attention(tenant),
@@ -143,6 +144,7 @@ def describe(item: Object) -> str:
         _line("recovery point", _age(item["recoveryPointAgeSeconds"], " old")),
         _line("last sync", _run_text(item["lastRun"])),
         _line("next sync", _next_text(item)),
+        _line("would miss", _readiness_text(item["readiness"])),
         _line("last operation", _operation_text(item["lastOperation"])),
     ]
     if item["operation"]:
@@ -155,6 +157,18 @@ def describe(item: Object) -> str:
 
 def _line(label: str, text: str) -> str:
     return f"  {label:<16}{text}"
+
+
+def _readiness_text(readiness: Object | None) -> str:
+    """What users would miss in the secondary."""
+    if readiness is None:
+        return "not known yet"
+    types = readiness.get("unsyncedTypes") or []
+    named = f" ({', '.join(types)})" if types else ""
+    return (
+        f"{readiness['usersWithoutLogin']} users without login, {len(types)} types not synced{named}, "
+        f"{readiness['unresolved']} references that lead nowhere"
+    )
 
 
 def _run_text(run: Object | None) -> str:

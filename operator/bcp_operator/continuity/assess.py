@@ -47,6 +47,7 @@ class Assessment:
                 "active_system": active,
                 "active_login_url": known.get(active),
                 "sync": self.sync,
+                "readiness": runs.readiness(seen),
                 "routes": self.routes,
                 "runbook": [] if seen.claimed else runbook.steps(seen, self.side),
                 "claims": list(seen.claims),

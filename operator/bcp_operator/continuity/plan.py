@@ -11,6 +11,9 @@ from .judge import judge, refuse
 from .observed import Now, Observed, Problem
 
 UNREADABLE_RETRY_SECONDS = 5.0
+UNWATCHED = ("ProfileNotFound", "ProfileInvalid", "UnknownEntityType")
+"""Reasons that lie in a ConfigMap: when somebody puts it right no watch says so."""
+UNWATCHED_RETRY_SECONDS = 60.0
 STANDING_FENCE_POLL_SECONDS = 1.0
 
 
@@ -83,6 +86,8 @@ def _retries(seen: Observed, now: Now) -> Iterator[float]:
         yield UNREADABLE_RETRY_SECONDS
     if fence.silence(seen, now).state == "Waiting":
         yield STANDING_FENCE_POLL_SECONDS
+    if seen.sync_problem is not None and seen.sync_problem.reason in UNWATCHED:
+        yield UNWATCHED_RETRY_SECONDS
     pause = (seen.memory.route_retry_seconds or 0.0) - now.monotonic_seconds
     if pause > 0:
         yield pause

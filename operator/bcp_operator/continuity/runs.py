@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from bcp_operator.api import names
-from bcp_operator.api.tenant_status import LastRun, SyncStatus
+from bcp_operator.api.tenant_status import LastRun, Readiness, SyncStatus
 
 from . import schedule
 from .observed import Now, Observed, RunView
@@ -23,6 +23,20 @@ def fold(seen: Observed, now: Now) -> SyncStatus:
         last_run=last_run,
         next_sync_time=_next(seen, now),
         held_by=held_by(seen),
+    )
+
+
+def readiness(seen: Observed) -> Readiness | None:
+    """What users would miss, by the last run that looked; a run that was held, or ended early, says nothing of it."""
+    told = [run for run in seen.sync.runs if run.report is not None and run.report.readiness is not None]
+    latest = max(told, key=lambda run: (run.created, run.name), default=None)
+    if latest is None or latest.report is None or latest.report.readiness is None:
+        return seen.status.readiness
+    numbers = latest.report.readiness
+    return Readiness(
+        users_without_login=numbers.users_without_login,
+        unsynced_types=[issue.type[:63] for issue in latest.report.unsynced[:64]],
+        unresolved=numbers.unresolved,
     )
 
 

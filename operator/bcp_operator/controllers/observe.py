@@ -15,7 +15,7 @@ from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, LEASE, POD, POLICY
 from bcp_operator.kube.lease import WriterLease, WriterState, state_of
 from bcp_operator.routes.base import Driver
 
-from . import jobs
+from . import jobs, profiles
 from .cache import Cache, CachedReads
 from .certificates import Certificates, Views
 from .claims import Claims
@@ -101,6 +101,9 @@ class Observer:
         lease = writer_view(writer)
         state.fence_seen(writer, now())
         problem, wanted = sync_objects(tenant, policy, lease, state, around=self._around, now=now())
+        if wanted is not None and policy is not None:
+            problem = await profiles.problem(self._kube, key.namespace, tenant.spec, policy)
+            wanted = wanted if problem is None else None
         seen = observed(
             tenant,
             state,

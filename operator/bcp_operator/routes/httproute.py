@@ -3,6 +3,7 @@
 Of two routes with the same match the older one wins, so one that is added at the switch would lose.
 """
 
+import asyncio
 from urllib.parse import urlsplit
 
 from bcp_operator.api.common import System
@@ -36,15 +37,17 @@ class HttpRoute(OwnObject, Redirect):
 
     async def verify(self, target: Target) -> Verification:
         """See Driver.verify: the login URL redirects to the target's page, and every Gateway has taken the route."""
-        answer = await self._redirects_to(target)
-        try:
-            found = await self._kube.get(HTTPROUTE, self._context.tenant_namespace, self._route.name)
-        except KubeError as error:
-            return Verification(False, answer.shows, f"{answer.detail}; cannot read {self._what}: {error.message}")
-        problem = f"{self._what} does not exist" if found is None else not_accepted(found)
+        answer, problem = await asyncio.gather(self._redirects_to(target), self._not_accepted())
         if problem is None:
             return answer
         return Verification(False, answer.shows, f"{answer.detail}; {problem}")
+
+    async def _not_accepted(self) -> str | None:
+        try:
+            found = await self._kube.get(HTTPROUTE, self._context.tenant_namespace, self._route.name)
+        except KubeError as error:
+            return f"cannot read {self._what}: {error.message}"
+        return f"{self._what} does not exist" if found is None else not_accepted(found)
 
     async def _before_write(self, wanted: Object, target: Target, seen: Observation) -> None:
         if urlsplit(target.login_url).query:

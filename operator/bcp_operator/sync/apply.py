@@ -15,11 +15,11 @@ from bcp_operator.systems.errors import CallFailed
 from bcp_operator.systems.traits import NOTHING, Traits
 from bcp_operator.systems.writer import WritableClient, Written
 
-from .conflicts import Claim, Contention, aside, claim
+from .conflicts import Contention, aside, claim_of
 from .correlations.committer import Committer
 from .correlations.store import FieldHashes, Row, Status, Store, correlation_id
 from .crew import work_through, worker_count
-from .identify import Identifier, Unidentified
+from .identify import NOT_CREATED, Found, Identifier, Unidentified
 from .plan import desired_content, immutable_fields, missing
 from .read import ListingError, Reader
 from .report import Tally
@@ -28,11 +28,7 @@ from .world import Action, Head, Match, Scope
 
 MAX_FAILURES_IN_A_ROW = 20
 _SYSTEM_FAILURES = frozenset({"Unauthorized", "Throttled"})  # and no answer at all; a 500 may be this entity's alone
-_NOT_CREATED = frozenset({"Duplicate", "Refused", "Unauthorized", "Unreachable", "Throttled", "NotFound"})
 log = logging.getLogger(__name__)
-
-
-Stored = tuple[Head, Content]
 
 
 class SecondaryDown(Exception):
@@ -89,7 +85,7 @@ class Applier:
         """Try again what was refused as a duplicate, each once and after those that give up what it wants."""
         again, self._conflicts = self._conflicts, []
         self._settling = True
-        contention = Contention([self._claim(action) for action in again])
+        contention = Contention([claim_of(self._scope, self._spool, action) for action in again])
         while contention:
             ready = contention.ready()
             if ready:
@@ -102,13 +98,6 @@ class Applier:
         late, self._late = self._late, []
         if late:
             await self._together(iter(late), last_try=True)
-
-    def _claim(self, action: Action) -> Claim:
-        wanted = desired_content(self._scope, self._spool, action.type, action.primary_id or "").content
-        match = self._spool.match(action.type, action.primary_id or "")
-        if match is None or match.secondary_id is None:
-            return claim(action.type, wanted)
-        return claim(action.type, wanted, self._spool.body("secondary", action.type, match.secondary_id))
 
     async def _step_aside(self, action: Action, fields: Collection[str]) -> None:
         """Let an entity go by another name for a moment. A run that dies now leaves it to the next to name it."""
@@ -175,6 +164,8 @@ class Applier:
                 await self._revive(action)
             case "deactivate":
                 await self._deactivate(action)
+            case "delete":
+                await self._delete(action)
             case "tombstone":
                 await self._tombstone(action)
             case "unchanged":
@@ -199,7 +190,7 @@ class Applier:
         try:
             written = await self._client.create(name, sent, pending.correlation_id)
         except CallFailed as error:
-            if error.reason in _NOT_CREATED:
+            if error.reason in NOT_CREATED:
                 await asyncio.to_thread(self._store.forget, [pending])
             if error.reason != "OutcomeUnknown":
                 raise
@@ -210,7 +201,7 @@ class Applier:
         else:
             await self._created(action, written.id, sent, self._stored(name, written))
 
-    async def _created(self, action: Action, secondary_id: str, sent: Content, stored: Stored | None) -> None:
+    async def _created(self, action: Action, secondary_id: str, sent: Content, stored: Found | None) -> None:
         """Note what a create has made."""
         name = action.type
         self._spool.set_match(name, action.primary_id or "", Match("row", secondary_id))
@@ -340,6 +331,13 @@ class Applier:
         if action.secondary_id:
             self._tally.count(name, "deactivated")
 
+    async def _delete(self, action: Action) -> None:
+        name, secondary_id = action.type, action.secondary_id or ""
+        await self._client.delete(name, secondary_id, self._traits(name, secondary_id))
+        self._failures_in_a_row = 0
+        await self._save(action, None, None, None, "INACTIVE")
+        self._tally.count(name, "deleted")
+
     async def _revive(self, action: Action) -> None:
         name, secondary_id = action.type, action.secondary_id or ""
         written = await self._client.revive(name, secondary_id, self._traits(name, secondary_id))
@@ -381,7 +379,7 @@ class Applier:
         )
         await self._committer.later(row)
 
-    def _stored(self, name: str, written: Written) -> Stored | None:
+    def _stored(self, name: str, written: Written) -> Found | None:
         """What the secondary made of a write, comparable with its next listing."""
         try:
             return None if written.entity is None else self._readers[name].entity(written.entity)

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from bcp_operator.systems.content import Content
 
+from .plan import desired_content
+from .world import Action, Scope, World
+
 Value = tuple[str, str, str]  # type, field, value
 
 PREFIX = "bcp"
@@ -31,6 +34,15 @@ def claim(type_name: str, wanted: Content, current: Content | None = None) -> Cl
     """
     takes, has = _values(type_name, wanted), _values(type_name, current or {})
     return Claim(takes - has, has - takes)
+
+
+def claim_of(scope: Scope, world: World, action: Action) -> Claim:
+    """What a planned write claims."""
+    wanted = desired_content(scope, world, action.type, action.primary_id or "").content
+    match = world.match(action.type, action.primary_id or "")
+    if match is None or match.secondary_id is None:
+        return claim(action.type, wanted)
+    return claim(action.type, wanted, world.body("secondary", action.type, match.secondary_id))
 
 
 class Contention:

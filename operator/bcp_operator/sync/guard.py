@@ -32,7 +32,7 @@ def guarded_kind(action: Action) -> GuardedKind | None:
     match action.kind:
         case "create" | "link":
             return "create"
-        case "update" | "adopt" | "revive" | "deactivate":
+        case "update" | "adopt" | "revive" | "deactivate" | "delete":
             return "remove" if action.removes else "update"
         case _:
             return None

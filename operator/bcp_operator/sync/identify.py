@@ -15,6 +15,7 @@ from .spool import Spool
 from .world import Action, Head
 
 MAX_FINDS = 20  # of one type; above that, and where the system can't filter, one listing of all is cheaper or needed
+NOT_CREATED = frozenset({"Duplicate", "Refused", "Unauthorized", "Unreachable", "Throttled", "NotFound"})
 Found = tuple[Head, Content]
 log = logging.getLogger(__name__)
 

@@ -318,8 +318,10 @@ def _action(
 
 
 def _vanished(scope: Scope, world: World, known: Known, name: str, phase: int) -> Iterator[Action]:
-    """Correlated entities that the primary has no longer: put out of use where the profile knows how, never deleted."""
-    call = scope.secondary.types[name].deactivate
+    """Correlated entities that the primary has no longer: put out of use, or deleted where the policy says so."""
+    deletes = name in scope.deleted
+    own = scope.secondary.types[name]
+    call = own.delete if deletes else own.deactivate
     for row in known.rows(name):
         if world.head("primary", name, row.primary_id) is not None:
             continue
@@ -327,16 +329,18 @@ def _vanished(scope: Scope, world: World, known: Known, name: str, phase: int) -
         theirs = world.head("secondary", name, secondary_id) if secondary_id else None
         if secondary_id and world.claimed(name, secondary_id):
             continue  # made anew in the primary under another ID, and matched with that
-        if theirs is None or (theirs.inactive and call):
+        if theirs is None or (theirs.inactive and call and not deletes):
             if row.status != "INACTIVE":
                 yield Action(phase, name, "tombstone", row.key, row.primary_id, secondary_id)
         elif call is None or name in scope.kept:
-            why = "the policy keeps it" if name in scope.kept else "this type can't be put out of use"
+            unable = "this type can't be deleted" if deletes else "this type can't be put out of use"
+            why = "the policy keeps it" if name in scope.kept else unable
             reason = f"VanishedFromPrimary: {why}"
             yield Action(phase, name, "keep", theirs.key, None, theirs.id, reason)
         else:
+            kind: Kind = "delete" if deletes else "deactivate"
             reason = "vanished from the primary"
-            yield Action(phase, name, "deactivate", row.key, row.primary_id, theirs.id, reason, removes=True)
+            yield Action(phase, name, kind, row.key, row.primary_id, theirs.id, reason, removes=True)
 
 
 def _marked(scope: Scope, world: World, name: str, row: Row) -> str | None:

@@ -2,12 +2,14 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
+from bcp_operator.api.run import RunIssue, RunReadiness
 from bcp_operator.systems import paths
 
+from .report import Tally
 from .world import Action, Head, Scope, World
 
 Why = Literal["Absent", "Inactive", "OtherLoginName", "OtherIdentity"]
@@ -41,9 +43,8 @@ class Readiness:
 def readiness(scope: Scope, world: World, actions: Iterable[Action], broken: Mapping[str, str]) -> Readiness:
     """From a world whose entities are matched (by a plan), and that plan. `broken`: types that could not be read."""
     unresolved = [(one.type, one.key or one.primary_id or "", path) for one in actions for path in one.unresolved]
-    people = [name for name in sorted(scope.chosen - broken.keys()) if scope.primary.types[name].login is not None]
     return Readiness(
-        tuple(found for name in people for found in _without_login(scope, world, name)),
+        tuple(_without_login(scope, world, broken)),
         _unsynced(scope, broken),
         tuple(sorted(unresolved)),
     )
@@ -72,11 +73,27 @@ def _document(found: Readiness) -> dict[str, Any]:
     }
 
 
-def _without_login(scope: Scope, world: World, name: str) -> Iterator[WithoutLogin]:
-    for head in world.heads("primary", name):
-        why = None if head.inactive else _why(scope, world, name, head)
-        if why is not None:
-            yield WithoutLogin(name, head.key or head.id, why)
+def note_readiness(scope: Scope, world: World, tally: Tally) -> None:
+    """After a run, of what it left behind: into its report."""
+    number = 0
+    for one in _without_login(scope, world, tally.broken):
+        number += 1
+        tally.cannot_log_in(one.type, one.key, f"{one.why}: {_SAID[one.why]}")
+    unsynced = sorted(_unsynced(scope, tally.broken).items())
+    tally.unsynced = [RunIssue(type=name, key="", reason=why) for name, why in unsynced]
+    tally.readiness = RunReadiness(
+        users_without_login=number, unsynced_types=len(unsynced), unresolved=tally.references_unresolved
+    )
+
+
+def _without_login(scope: Scope, world: World, broken: Collection[str]) -> Iterator[WithoutLogin]:
+    for name in sorted(scope.chosen - set(broken)):
+        if scope.primary.types[name].login is None:
+            continue
+        for head in world.heads("primary", name):
+            why = None if head.inactive else _why(scope, world, name, head)
+            if why is not None:
+                yield WithoutLogin(name, head.key or head.id, why)
 
 
 def _why(scope: Scope, world: World, name: str, head: Head) -> Why | None:
@@ -86,6 +103,8 @@ def _why(scope: Scope, world: World, name: str, head: Head) -> Why | None:
         return "Absent"
     if theirs.inactive:
         return "Inactive"
+    if theirs.hash == head.hash:
+        return None
     ours, there = _login(scope, world, "primary", name, head.id), _login(scope, world, "secondary", name, theirs.id)
     if ours[0] != there[0]:
         return "OtherLoginName"

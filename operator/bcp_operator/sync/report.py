@@ -4,7 +4,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from bcp_operator.api.run import ACTIONS, Action, GuardedKind, RunCounts, RunIssue, RunReport, RunResult, RunTripped
+from bcp_operator.api.run import (
+    ACTIONS,
+    Action,
+    GuardedKind,
+    RunCounts,
+    RunIssue,
+    RunReadiness,
+    RunReport,
+    RunResult,
+    RunTripped,
+)
 
 MAX_LISTED = 10_000  # of each list; totals are always complete
 MAX_LIMITS_TOLD = 5
@@ -32,6 +42,10 @@ class Tally:
     tripped: list[RunTripped] = field(default_factory=list)
     withheld_hash: str | None = None
     remark: str = ""  # on an approval that doesn't count
+    references_unresolved: int = 0
+    readiness: RunReadiness | None = None
+    without_login: list[RunIssue] = field(default_factory=list)
+    unsynced: list[RunIssue] = field(default_factory=list)
     broken: dict[str, str] = field(default_factory=dict)  # type -> why it was left out
     truncated: bool = False
 
@@ -51,7 +65,12 @@ class Tally:
 
     def unresolved_reference(self, type_name: str, key: str | None, path: str) -> None:
         """Note a reference that was left out."""
+        self.references_unresolved += 1
         self._list(self.unresolved, type_name, key, f"UnresolvedReference: {path}")
+
+    def cannot_log_in(self, type_name: str, key: str, reason: str) -> None:
+        """Note somebody who works in the primary and could not log in to the secondary."""
+        self._list(self.without_login, type_name, key, reason)
 
     def withhold(self, type_name: str, key: str | None, what: str) -> None:
         """Note an entity to which something was to be done that waits for approval."""
@@ -93,6 +112,9 @@ class Tally:
             withheld_hash=self.withheld_hash,
             tripped=self.tripped,
             planned=self.planned,
+            readiness=self.readiness,
+            without_login=self.without_login,
+            unsynced=self.unsynced,
             truncated=self.truncated,
         )
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 
+from bcp_operator.api.policy import OnMissing
 from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunReport
 from bcp_operator.systems.client import ReadOnlyClient
 from bcp_operator.systems.session import Gate
@@ -24,6 +25,7 @@ from .guard import guarded_kind
 from .login import refuse_when_secondary
 from .plan import blocked_types, empty_listings, nothing_chosen, plan
 from .read import ListingError, Reader, read_listing
+from .readiness import note_readiness
 from .report import Tally
 from .spool import Spool
 from .withhold import describe, finish, withhold
@@ -44,6 +46,7 @@ _PLANNED: dict[Kind, Action] = {
     "revive": "updated",
     "unchanged": "unchanged",
     "deactivate": "deactivated",
+    "delete": "deleted",
 }
 log = logging.getLogger(__name__)
 
@@ -118,6 +121,7 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
                 await applier.run()
                 finish(decision, scope, store, this.tally)
                 note_alone(scope, spool, store, this.tally)
+                note_readiness(scope, spool, this.tally)
                 reads = primary.requests + secondary.requests - secondary.writes
                 log.info("done", extra={"reads": reads, "writes": secondary.writes})
     return this.report()
@@ -229,10 +233,15 @@ def scope_of(setup: Setup) -> Scope:
         setup.secondary,
         config.pair,
         setup.chosen,
-        kept=frozenset(name for name, choice in setup.choices.items() if choice.on_missing == "Keep"),
+        kept=_where_missing(setup, "Keep"),
+        deleted=_where_missing(setup, "Delete"),
         adopts=config.adopt == "ByKey",
         skips_unresolved=config.on_unresolved == "Skip",
     )
+
+
+def _where_missing(setup: Setup, what: OnMissing) -> frozenset[str]:
+    return frozenset(name for name, choice in setup.choices.items() if choice.on_missing == what)
 
 
 def listing_readers(setup: Setup, side: Side) -> dict[str, Reader]:

@@ -11,7 +11,7 @@ from .report import Tally
 from .spool import Spool
 from .world import Action, Scope
 
-_VERBS = {"create": "Create", "update": "Update", "adopt": "Adopt", "deactivate": "Deactivate"}
+_VERBS = {"create": "Create", "update": "Update", "adopt": "Adopt", "deactivate": "Deactivate", "delete": "Delete"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ Kind = Literal[
     "unchanged",
     "revive",  # put back into use what is out of use
     "deactivate",
+    "delete",
     "tombstone",  # vanished on both sides, or out of use already: only the store is written
     "keep",  # left alone
     "skip",  # not done, with a reason
@@ -122,7 +123,7 @@ class Known(Protocol):
 class Scope:
     """What is planned: `chosen` types are brought up to date, those they refer to are only looked up.
 
-    `kept`: types of which nothing is put out of use; `adopts`: whether an entity of the same key becomes the copy;
+    `kept`: types of which nothing is put out of use; `deleted`: types of which what vanishes is deleted; `adopts`: whether an entity of the same key becomes the copy;
     `skips_unresolved`: whether an entity with a reference that leads nowhere is left out altogether.
     """
 
@@ -131,6 +132,7 @@ class Scope:
     pair: str
     chosen: frozenset[str]
     kept: frozenset[str] = frozenset()
+    deleted: frozenset[str] = frozenset()
     adopts: bool = True
     skips_unresolved: bool = False
 

@@ -118,6 +118,14 @@ class WritableClient(ReadOnlyClient):
         """Put an entity back into use. Raises CallFailed."""
         return await self._change_state(type_name, "revive", entity_id, traits)
 
+    async def delete(self, type_name: str, entity_id: str, traits: Traits = NOTHING) -> None:
+        """Delete an entity; one that is gone already is as good. Raises CallFailed."""
+        try:
+            await self._send_state(type_name, "delete", entity_id, traits)
+        except CallFailed as error:
+            if error.reason != "NotFound":
+                raise
+
     async def _update(
         self,
         type_name: str,

@@ -67,6 +67,9 @@ class EntityType(ProfileModel):
     revive: StateCall | None = Field(
         None, description="Puts an entity back into use; with it, deactivate and revive alone carry that state."
     )
+    delete: StateCall | None = Field(
+        None, description="Deletes an entity; only where a policy says `onMissing: Delete`."
+    )
     id: JMESPath = Field("id", description="Where an entity holds its ID.")
     ids: dict[PlainName, JMESPath] = Field(
         default_factory=dict, description="Further IDs of the same entity, e.g. {number: agentId} beside a UUID."
