@@ -11,7 +11,7 @@ from unittest import mock
 import pytest
 from bcp_operator.api.run import RunReport
 from bcp_operator.sync.apply import MAX_FAILURES_IN_A_ROW
-from bcp_operator.systems import client
+from bcp_operator.systems import session
 
 from tests.systems.crash.sweep import WRITES
 from tests.systems.ledger import Ledger, ledgers, sync
@@ -68,7 +68,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waiting between attempts."""
-    monkeypatch.setattr(client, "retry_delay_seconds", lambda attempt, headers, now: 0.001)
+    monkeypatch.setattr(session, "retry_delay_seconds", lambda attempt, headers, now: 0.001)
 
 
 def writes_after(number: int, fault: Fault) -> Callable[[Exchange], Fault | None]:
@@ -94,7 +94,7 @@ def writes_after(number: int, fault: Fault) -> Callable[[Exchange], Fault | None
 )
 def test_every_third_request_goes_wrong_and_nothing_half_done_stays(desk: Desk, fault: Fault) -> None:
     number = iter(range(10_000))
-    with mock.patch.object(client, "WRITE_DEADLINE_SECONDS", 0.5):
+    with mock.patch.object(session, "WRITE_DEADLINE_SECONDS", 0.5):
         report = desk.sync(lambda exchange: fault if exchange.method in WRITES and next(number) % 3 == 0 else None)
     assert report.result in {"Succeeded", "Partial"}
     assert report.result == "Succeeded" or report.message
@@ -108,10 +108,8 @@ def test_every_third_request_goes_wrong_and_nothing_half_done_stays(desk: Desk, 
     [
         (answered(401), "Unauthorized: HTTP 401"),
         (answered(429), "Throttled: HTTP 429"),
-        (reset_before, "OutcomeUnknown: connection failed"),
-        (reset_after, "OutcomeUnknown: connection failed"),
     ],
-    ids=["token expired", "throttled for good", "gone before", "gone after"],
+    ids=["token expired", "throttled for good"],
 )
 def test_a_secondary_that_is_lost_for_good_ends_the_run_with_the_reason(desk: Desk, fault: Fault, said: str) -> None:
     report = desk.sync(writes_after(10, fault))
@@ -119,6 +117,20 @@ def test_a_secondary_that_is_lost_for_good_ends_the_run_with_the_reason(desk: De
     assert f"{MAX_FAILURES_IN_A_ROW} writes in a row failed, the last with {said}" in report.message
     assert len({exchange.digest for exchange in desk.proxy.seen if exchange.method in WRITES}) < PEOPLE - 10
     assert desk.finished()
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", [reset_before, reset_after], ids=["gone before", "gone after"])
+def test_a_secondary_that_answers_no_update_any_more_ends_the_run_with_the_reason(desk: Desk, fault: Fault) -> None:
+    assert desk.finished()
+    for person in desk.primary.entities["people"].values():
+        person["title"] = "edited"
+    report = desk.sync(writes_after(10, fault))
+    assert report.result == "Failed"
+    said = f"{MAX_FAILURES_IN_A_ROW} writes in a row failed, the last with OutcomeUnknown: connection failed"
+    assert said in report.message
+    assert desk.finished()
+    assert {person["title"] for person in desk.secondary.entities["people"].values()} == {"edited"}
 
 
 @pytest.mark.usefixtures("impatient")

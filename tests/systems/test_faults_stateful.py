@@ -14,7 +14,7 @@ from unittest import mock
 
 from aiohttp import web
 from bcp_operator.api.run import RunReport
-from bcp_operator.systems import client
+from bcp_operator.systems import session
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -98,9 +98,11 @@ def die() -> None:
 def impatient() -> Iterator[None]:
     """No waiting between attempts and for answers."""
     with (
-        mock.patch.object(client, "retry_delay_seconds", lambda attempt, headers, now: 0.001 if attempt < 3 else 100.0),
-        mock.patch.object(client, "WRITE_DEADLINE_SECONDS", 0.4),
-        mock.patch.object(client, "READ_DEADLINE_SECONDS", 0.4),
+        mock.patch.object(
+            session, "retry_delay_seconds", lambda attempt, headers, now: 0.001 if attempt < 3 else 100.0
+        ),
+        mock.patch.object(session, "WRITE_DEADLINE_SECONDS", 0.4),
+        mock.patch.object(session, "READ_DEADLINE_SECONDS", 0.4),
     ):
         yield
 

@@ -141,7 +141,8 @@ def staged(folder: Path) -> Iterator[Stage]:
         for side, system in pair.system.items():
             system |= {"profile": "paged", "endpoint": proxy.url(side) + "/v2"}
         limits = {"requestsPerSecond": 10000, "concurrency": 4}
-        command = pair.command("plan", limits=limits, approval="Never")
+        chosen = [{"type": "user"}, {"type": "group", "onMissing": "Delete"}]
+        command = pair.command("plan", limits=limits, approval="Never", entities=chosen)
         zygote = Zygote(folder / "output")
         stack.callback(zygote.close)
         stage = Stage(pair, proxy, zygote, command[command.index("bcp_operator.sync") + 1 :])
@@ -187,7 +188,7 @@ def edit(primary: Directory, secondary: Directory, plain: list[dict[str, Any]]) 
     empty = next(g for g in groups if not g.get("members"))
     primary.change("Groups", empty["id"], members=[{"value": first["id"], "type": "User"}])
     dissolved = next(g for g in groups if len(g.get("members", [])) in range(2, 20) and g is not groups[-1])
-    primary.delete("Groups", dissolved["id"])  # can't be put out of use: kept and reported
+    primary.delete("Groups", dissolved["id"])  # to be deleted
     for group in primary.list("Groups"):
         stay = [member for member in group.get("members", []) if member["value"] != dissolved["id"]]
         if stay != group.get("members", []):
