@@ -83,6 +83,12 @@ def _schedule() -> Iterator[Case]:
         {"spec.schedule.cron": "0 24 * * *"},
     )
     yield from time_zone("spec.schedule.timeZone")
+    yield from duration("spec.schedule.jitter")
+    yield rule(
+        "spec.schedule.jitter",
+        "needs one minute in cron, e.g. 0 2 * * *: that minute is what it moves",
+        {"spec.schedule.cron": "*/5 2 * * *"},
+    )
 
 
 def _guard() -> Iterator[Case]:

@@ -66,7 +66,8 @@ def _finished(path: str) -> Iterator[Case]:
 
 def _sync() -> Iterator[Case]:
     path, run = "status.sync", "status.sync.lastRun"
-    for field in ("enabledAt", "lastSuccessTime", "nextSyncTime"):
+    yield from cases.bounds(f"{path}.missed", 0, None)
+    for field in ("enabledAt", "lastSuccessTime", "nextSyncTime", "lastTrigger"):
         yield cases.time(f"{path}.{field}")
     yield cases.text(f"{path}.heldBy", 253)
     yield from cases.required(run, "name", "result")

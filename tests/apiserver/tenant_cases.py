@@ -163,6 +163,7 @@ def _system(path: str) -> Iterator[Case]:
 def _sync() -> Iterator[Case]:
     yield from cases.reference("spec.sync.policyRef")
     yield from time_zone("spec.sync.timeZone")
+    yield cases.time("spec.sync.trigger")
     yield cases.max_length("spec.sync.approve", 71, "sha256:" + "a" * 65)
     yield rule("spec.sync.approve", APPROVE, {"spec.sync.approve": "sha256:" + "A" * 64})
     yield rule("spec.sync.store", STORE, {"spec.sync.store.sqlite.size": "2Gi"}, stored={})

@@ -41,6 +41,7 @@ CHANGES: dict[str, tuple[Object, frozenset[str]]] = {
         SETUP,
     ),
     "sync": ({"spec": {"sync": {"enabled": False}}}, SYNC),
+    "sync.trigger": ({"spec": {"sync": {"trigger": "2030-01-01T00:00:00Z"}}}, SYNC),
     "sync.approve": ({"spec": {"sync": {"approve": "sha256:" + "0" * 64}}}, SYNC),
     "sync.policyRef": ({"spec": {"sync": {"policyRef": {"name": "other"}}}}, SYNC),
     "failover.activeSystem": ({"spec": {"failover": {"activeSystem": "Secondary"}}}, FAILOVER),

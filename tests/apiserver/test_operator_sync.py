@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -133,6 +133,21 @@ def test_enabling_makes_everything_and_runs_at_once(tenants: Tenants) -> None:
     assert status["sync"]["heldBy"].startswith("fence/")
 
 
+def test_a_trigger_runs_once_and_waits_for_the_run_under_way(tenants: Tenants) -> None:
+    tenants.create("now", sync={"enabled": True})
+    sync = SyncOf(tenants, "now")
+    first = until(sync.jobs, 20, "the run at once")[0]["metadata"]["name"]
+    asked = (datetime.now(UTC) + timedelta(seconds=5)).replace(microsecond=0)
+    tenants.patch("now", {"sync": {"trigger": asked.strftime("%Y-%m-%dT%H:%M:%SZ")}})
+    assert len(sync.jobs()) == 1
+    sync.end(first, report())
+    wanted = f"now-sync-{int(asked.timestamp()):010d}"
+    until(lambda: wanted in [job["metadata"]["name"] for job in sync.jobs()], 30, "the run that was asked for")
+    echoed = until(lambda: tenants.status("now")["sync"].get("lastTrigger"), 30, "the echo")
+    assert datetime.fromisoformat(echoed) == asked
+    assert len(sync.jobs()) == 2
+
+
 def test_a_failed_run_and_one_without_a_report_are_said_as_they_are(tenants: Tenants) -> None:
     tenants.create("poor", sync={"enabled": True})
     sync = SyncOf(tenants, "poor")
@@ -201,6 +216,15 @@ def test_a_policy_sets_the_schedule_counts_its_tenants_and_may_be_missing(tenant
     until(lambda: (sync.cronjob() or {})["spec"]["schedule"] == "*/5 * * * *", 20, "the new schedule")
     assert (sync.cronjob() or {})["spec"]["suspend"] is True
     assert until(lambda: tenants.status("ruled")["sync"].get("heldBy")) == "Suspended"
+
+    paused = (sync.cronjob() or {})["metadata"]["uid"]
+    assert admin.merge(f"{policies}/nightly", {"spec": {"suspend": False}}).ok
+    again = until(
+        lambda: (found := sync.cronjob()) and found["metadata"]["uid"] != paused and found, 20, "a new CronJob"
+    )
+    assert again["spec"]["suspend"] is False
+    assert "lastScheduleTime" not in (again.get("status") or {})  # it knows no time that it could make up for
+    until(lambda: "heldBy" not in tenants.status("ruled")["sync"], 20, "unpaused")
 
     assert admin.merge(f"{policies}/nightly", {"spec": {"schedule": {"cron": "0 0 31 2 *"}, "suspend": False}}).ok
     until(lambda: tenants.condition("ruled", "Stalled").get("reason") == "InvalidSchedule", 20, "InvalidSchedule")

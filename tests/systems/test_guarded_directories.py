@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import Any
 
@@ -88,7 +89,10 @@ def scim_plan(pair: Pair) -> bytes:
 
 @pytest.mark.parametrize("scim", [(30, 3)], indirect=True)
 def test_a_dry_run_reports_and_writes_nothing(scim: Pair) -> None:
+    planned = json.loads(scim_plan(scim))
     report: dict[str, Any] = scim.sync(dryRun=True)
+    assert report["planHash"] == planned["hash"]
+    assert planned["counts"] == {"group": {"create": 3}, "user": {"create": 30}}
     assert report["result"] == "Planned"
     assert report["counts"]["created"] == len(report["planned"]) == 33
     assert scim.written() == 0

@@ -121,7 +121,7 @@ def test_one_that_is_refused_inside_a_bulk_answer_is_reported_alone(offering: Pa
         secondary.create(
             "Groups", {"schemas": groups[0]["schemas"], "displayName": groups[0]["displayName"], "externalId": name}
         )
-    report = offering.sync(expect=3)
+    report = offering.sync(expect=3, approval="Never")
     assert [(issue["key"], issue["reason"].split(":")[0]) for issue in report["errors"]] == [
         (groups[0]["displayName"], "Ambiguous")
     ]

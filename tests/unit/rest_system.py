@@ -20,8 +20,8 @@ from bcp_operator.sync.choice import choices
 from bcp_operator.sync.config import Setup
 from bcp_operator.sync.correlations.sqlite import open_sqlite
 from bcp_operator.sync.correlations.store import Store
+from bcp_operator.sync.planning import Clients, decide, listing_readers
 from bcp_operator.sync.report import Tally
-from bcp_operator.sync.run import listing_readers, make_plan, read_both
 from bcp_operator.sync.spool import Spool
 from bcp_operator.systems.client import ReadOnlyClient
 from bcp_operator.systems.pace import Pace
@@ -146,8 +146,8 @@ class Rest:
         setup, spool, tally = self._setup(), Spool(), Tally()
         try:
             async with self._clients() as (primary, secondary):
-                await read_both(setup, primary, secondary, spool, tally)
-                scope = make_plan(setup, self.store, spool, tally)
+                clients: Clients = {"primary": primary, "secondary": secondary}
+                scope, _ = await decide(setup, clients, self.store, spool, tally, keep=True)
                 readers = listing_readers(setup, "secondary")
                 await Applier(scope, spool, self.store, secondary, readers=readers, tally=tally, concurrency=4).run()
         finally:
@@ -189,6 +189,7 @@ class Rest:
                 "primary": system,
                 "secondary": system,
                 "store": {"sqlite": {"path": ":memory:"}},
+                "approval": "Never",  # worlds are small: the guard is off
             }
         )
         if self.missing:

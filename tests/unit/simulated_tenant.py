@@ -83,6 +83,9 @@ class World:
         """One pass: plan, do everything, keep the status."""
         if self.seen.lease is not None:
             self._lease(self.seen.lease)
+        gone = self.seen.memory.lease_gone_seconds
+        since = None if self.seen.lease is not None else self.clock.monotonic_seconds if gone is None else gone
+        self.seen = replace(self.seen, memory=replace(self.seen.memory, lease_gone_seconds=since))
         decided = plan(self.seen, self.clock)
         for action in decided.actions:
             self.perform(action)
@@ -152,17 +155,35 @@ class World:
             case actions.MarkEnabled(at):
                 self._lease(replace(lease, enabled_at=at))
 
+    def policy(self, **fields: Any) -> None:
+        """Somebody changes the policy: the CronJob is to start runs at other times."""
+        assert self.seen.policy is not None
+        new = SyncPolicySpec.model_validate(self.seen.policy.model_dump(by_alias=True) | fields)
+        timed = (self.seen.policy.schedule, self.seen.policy.suspend) != (new.schedule, new.suspend)
+        self.seen = replace(self.seen, policy=new)
+        self._sync(stale=("CronJob",), retimed=timed and not new.suspend and self.seen.sync.cronjob)
+
+    def change(self, **parts: Any) -> None:
+        """Somebody changes other parts of the spec."""
+        new = BCPTenantSpec.model_validate(self.seen.spec.model_dump(by_alias=True) | parts)
+        self.seen = replace(self.seen, spec=new, generation=self.seen.generation + 1)
+
+    def ran(self, **more: Any) -> None:
+        """The CronJob starts a run."""
+        run = RunView(f"acme-sync-{len(self.seen.sync.runs)}", "uid", self.clock.wall, **({"active": False} | more))
+        self._sync(runs=(*self.seen.sync.runs, run))
+
     def _on_sync(self, action: Action) -> None:
         runs = self.seen.sync.runs
         match action:
             case actions.ApplySync():
                 self._sync(cronjob=True, stale=())
             case actions.DeleteCronJob():
-                self._sync(cronjob=False, stale=("CronJob",))
+                self._sync(cronjob=False, retimed=False, stale=("CronJob",))
             case actions.DeleteRun(name):
                 self._sync(runs=tuple(run for run in runs if run.name != name))
             case actions.StartRun(at):
-                run = RunView(names.first_job(self.seen.name, at), "uid", self.clock.wall, active=self.runs_last)
+                run = RunView(names.job_at(self.seen.name, at), "uid", self.clock.wall, active=self.runs_last)
                 self._sync(runs=(*runs, run))
 
     def _on_routes(self, action: Action) -> None:

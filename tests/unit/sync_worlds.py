@@ -16,11 +16,12 @@ from bcp_operator.sync.choice import choices
 from bcp_operator.sync.config import Setup
 from bcp_operator.sync.correlations.sqlite import open_sqlite
 from bcp_operator.sync.correlations.store import Store
+from bcp_operator.sync.planning import decide
 from bcp_operator.sync.read import Reader
 from bcp_operator.sync.report import Tally
-from bcp_operator.sync.run import make_plan, note_alone, read_both
+from bcp_operator.sync.run import note_alone
 from bcp_operator.sync.spool import Spool
-from bcp_operator.sync.withhold import finish, withhold
+from bcp_operator.sync.withhold import finish
 from bcp_operator.sync.world import Action
 from bcp_operator.systems.catalog import parse
 from bcp_operator.systems.client import Page
@@ -42,6 +43,7 @@ types:
     unordered: [tags]
     references: [{path: boss.id, to: [person]}]
     create: {method: POST, path: /people, entity: "@"}
+    read: {path: "/people/{id}"}
     update: {method: PUT, path: "/people/{id}", entity: "@"}
     deactivate: {method: POST, path: "/people/{id}/off", doneWhen: "on == `false`"}
   team:
@@ -67,6 +69,7 @@ class System:
 
     prefix: str
     entities: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {"person": {}, "team": {}})
+    unlisted: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {"person": {}, "team": {}})
     writes: list[tuple[str, str, str]] = field(default_factory=list)
     requests: int = 0
     unique: tuple[str, ...] = ("login",)
@@ -82,6 +85,13 @@ class System:
         for start in range(0, max(1, len(items)), 2):
             self.requests += 1
             yield Page(items[start : start + 2], len(items))
+
+    async def read(self, type_name: str, entity_id: str) -> Mapping[str, Any] | None:
+        """One entity; also one that a listing leaves out."""
+        self.requests += 1
+        self.fail("read", type_name, entity_id)
+        found = self.entities[type_name].get(entity_id) or self.unlisted[type_name].get(entity_id)
+        return None if found is None else {"id": entity_id, **copy.deepcopy(found)}
 
     async def create(self, type_name: str, content: dict[str, Any], correlation_id: str) -> Written:
         """Refuses a login that is taken."""
@@ -170,12 +180,14 @@ class Pair:
     def plan(self) -> tuple[list[Action], Tally]:
         """What a run would do."""
         spool, tally = Spool(), Tally()
-        asyncio.run(read_both(self.setup(), self.primary, self.secondary, spool, tally))  # type: ignore[arg-type]
-        scope = make_plan(self.setup(), self.store, spool, tally)
-        withhold(self.setup().config, scope, spool, self.store, tally, keep=False)
+        asyncio.run(decide(self.setup(), self.clients(), self.store, spool, tally, keep=False))
         actions = list(spool.actions())
         spool.close()
         return actions, tally
+
+    def clients(self) -> Any:
+        """Both systems, as the engine is given them."""
+        return {"primary": self.primary, "secondary": self.secondary}
 
     def run(self) -> Tally:
         """Sync once."""
@@ -184,9 +196,7 @@ class Pair:
     async def _run(self) -> Tally:
         spool, tally, setup = Spool(), Tally(), self.setup()
         try:
-            await read_both(setup, self.primary, self.secondary, spool, tally)  # type: ignore[arg-type]
-            scope = make_plan(setup, self.store, spool, tally)
-            decision = withhold(setup.config, scope, spool, self.store, tally, keep=True)
+            scope, decision = await decide(setup, self.clients(), self.store, spool, tally, keep=True)
             readers = {name: Reader(kind, kind, kind) for name, kind in self.profile.types.items()}
             applier = Applier(
                 scope,

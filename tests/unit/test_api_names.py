@@ -18,23 +18,23 @@ def test_every_child_name_is_a_dns_label_that_leaves_room_for_a_pod_suffix(tenan
         names.run_configmap(tenant),
         names.report_configmap(tenant),
         names.correlations_claim(tenant),
-        names.first_job(tenant, enabled_at),
+        names.job_at(tenant, enabled_at),
     ]
     assert all(DNS_LABEL.match(child) for child in children)
-    assert len(names.first_job(tenant, enabled_at)) + len("-abcde") <= 63
+    assert len(names.job_at(tenant, enabled_at)) + len("-abcde") <= 63
     # the cronjob-controller adds 11 characters and refuses CronJob names above 52
     assert len(names.sync_cronjob(tenant)) <= 52
 
 
-def test_first_job_depends_on_the_instant_alone() -> None:
+def test_job_at_depends_on_the_instant_alone() -> None:
     utc = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
     berlin = utc.astimezone(timezone(timedelta(hours=1)))
-    assert names.first_job("acme", utc) == names.first_job("acme", berlin) == "acme-sync-1795514400"
+    assert names.job_at("acme", utc) == names.job_at("acme", berlin) == "acme-sync-1795514400"
 
 
-def test_first_job_refuses_a_time_without_a_zone() -> None:
+def test_job_at_refuses_a_time_without_a_zone() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        names.first_job("acme", datetime(2026, 11, 24))
+        names.job_at("acme", datetime(2026, 11, 24))
 
 
 def test_labels_find_the_parts_of_one_tenant() -> None:

@@ -405,6 +405,27 @@ def test_a_lost_lease_comes_back_free_only_on_a_primary_that_shows() -> None:
     assert world.seen.lease.holder.startswith("fence/lost-")
 
 
+def test_a_lost_lease_does_not_hide_the_writer_that_held_it() -> None:
+    """Deleted under a run, and a failover a moment later: the new fence would know of no writer."""
+    world = sim.settled(sync={"enabled": True})
+    world.seen = replace(world.seen, lease=None)
+    world.step()
+    world.tick(2)
+    assert world.seen.lease is None
+    begun = world.clock.monotonic_seconds
+    world.request(**sim.failover("Secondary"))
+    world.settle()
+    assert world.side() == "Secondary"
+    assert world.clock.monotonic_seconds - begun >= 15
+    world = sim.settled(sync={"enabled": True})
+    world.seen = replace(world.seen, lease=None)
+    begun = world.clock.monotonic_seconds
+    world.settle()
+    assert world.seen.lease is not None
+    assert not world.seen.lease.fenced
+    assert world.clock.monotonic_seconds - begun >= 15
+
+
 def test_a_tenant_that_never_synced_need_not_wait_for_a_writer() -> None:
     world = sim.fresh(failover={"activeSystem": "Secondary"})
     world.seen = replace(world.seen, generation=2)

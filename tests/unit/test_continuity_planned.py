@@ -318,7 +318,7 @@ async def test_the_job_of_the_last_sync_is_made_on_the_api(monkeypatch: pytest.M
         await made.reconcile()
     assert made.status["operation"]["step"] == "FinalSync"
     begun = datetime.fromisoformat(made.status["operation"]["startTime"].replace("Z", "+00:00"))
-    last = made.get(JOB, names.first_job("acme", begun))
+    last = made.get(JOB, names.job_at("acme", begun))
     assert last is not None
     assert last["metadata"]["namespace"] == NAMESPACE
     calls = [call for call in made.kube.world.writes if call[:2] == ("create", "Job")]

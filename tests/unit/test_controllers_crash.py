@@ -160,7 +160,7 @@ async def test_disabling_and_enabling_again_moves_the_minute_and_runs_at_once(mo
     assert again is not None
     assert again["spec"]["schedule"] != first["spec"]["schedule"]
     enabled_at = datetime.fromisoformat(made.status["sync"]["enabledAt"])
-    assert made.get(JOB, names.first_job(NAME, enabled_at)) is not None
+    assert made.get(JOB, names.job_at(NAME, enabled_at)) is not None
 
 
 async def test_the_schedule_survives_a_restart_and_a_wiped_status(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +198,7 @@ async def test_a_sync_enabled_while_failed_over_runs_once_after_the_way_back(mon
     made.tick(60)
     await enable(made)
     enabled_at = datetime.fromisoformat(made.status["sync"]["enabledAt"])
-    first = names.first_job(NAME, enabled_at)
+    first = names.job_at(NAME, enabled_at)
     assert made.get(JOB, first) is None
     made.tick(5 * 3600)
     await fail_back(made)
@@ -242,7 +242,7 @@ async def test_no_run_is_made_from_a_cronjob_that_is_going(monkeypatch: pytest.M
     assert [key for key in made.kube.world.objects if key[0] == JOB] == []
     made.kube.world.objects.pop((CRONJOB, NAMESPACE, names.sync_cronjob(NAME)))
     await made.settle()
-    job = made.get(JOB, names.first_job(NAME, datetime.fromisoformat(made.status["sync"]["enabledAt"])))
+    job = made.get(JOB, names.job_at(NAME, datetime.fromisoformat(made.status["sync"]["enabledAt"])))
     fresh = made.get(CRONJOB, names.sync_cronjob(NAME))
     assert job is not None
     assert fresh is not None

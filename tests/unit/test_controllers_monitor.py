@@ -84,6 +84,15 @@ def tenant_spec(**health: object) -> BCPTenantSpec:
     return spec(primary=system("primary"), secondary=system("secondary"))
 
 
+def known_healthy() -> BCPTenantStatus:
+    """The status that an earlier process left."""
+    known = [
+        Condition(type=f"{side}Healthy", status="True", reason="Healthy", message="m", last_transition_time=START)
+        for side in ("Primary", "Secondary")
+    ]
+    return BCPTenantStatus(conditions=known)
+
+
 async def test_a_system_goes_down_and_comes_back_within_two_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch)
     async with running(bench):
@@ -161,13 +170,22 @@ async def test_one_that_leaves_and_comes_back_is_not_asked_twice_as_often(monkey
     assert len(bench.asked) in (10, 12)
 
 
+async def test_one_that_joins_others_after_a_restart_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch)
+    async with running(bench):
+        assert bench.tenant("old", status=known_healthy())["Primary"] == "Healthy"
+        bench.tenant("new")  # the same URLs, whose next question may be far away
+        await bench.pass_time(1)
+        assert bench.tenant("new") == {"Primary": "Healthy", "Secondary": "Healthy"}
+        asked = len(bench.asked)
+        assert bench.tenant("newer") == {"Primary": "Healthy", "Secondary": "Healthy"}, "told without another question"
+        await bench.pass_time(1)
+        assert len(bench.asked) == asked
+
+
 async def test_a_restart_takes_what_status_says_and_hurries_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch)
-    known = [
-        Condition(type=f"{side}Healthy", status="True", reason="Healthy", message="m", last_transition_time=START)
-        for side in ("Primary", "Secondary")
-    ]
-    status = BCPTenantStatus(conditions=known)
+    status = known_healthy()
     async with running(bench):
         for number in range(50):
             states = bench.tenant(f"t{number}", host=f"h{number}", status=status)

@@ -6,10 +6,11 @@ import copy
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 import yaml
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.run import RunConfig
-from bcp_operator.kube import jobs
+from bcp_operator.kube import compare, jobs
 from kubernetes_validate import validate
 
 from tests.unit.simulated_tenant import spec
@@ -28,7 +29,7 @@ def test_every_manifest_is_valid_kubernetes() -> None:
     made = build({"job": {"nodeSelector": {"a": "b"}, "tolerations": [{"operator": "Exists"}]}})
     live = copy.deepcopy(made.cronjob)
     live["metadata"]["uid"] = "uid-2"
-    job = jobs.first_job(live, "acme", datetime(2026, 11, 24, 10, 12, tzinfo=UTC))
+    job = jobs.job_at(live, "acme", datetime(2026, 11, 24, 10, 12, tzinfo=UTC))
     for manifest in (made.cronjob, made.run_configmap, made.report_configmap, made.claim, job):
         validate(manifest, "1.36", strict=True)
     assert job["metadata"]["name"] == "acme-sync-1795515120"
@@ -115,15 +116,15 @@ def test_defaults_of_the_server_are_no_difference_and_edits_are() -> None:
     live["status"] = {"lastScheduleTime": "2026-11-24T10:12:00Z"}
     live["spec"]["jobTemplate"]["spec"]["template"]["spec"]["dnsPolicy"] = "ClusterFirst"
     live["metadata"]["annotations"]["someone"] = "else"
-    assert jobs.matches(live, wanted)
-    assert not jobs.matches(None, wanted)
+    assert compare.matches(live, wanted)
+    assert not compare.matches(None, wanted)
     for change in ("schedule", "timeZone", "concurrencyPolicy"):
         edited = copy.deepcopy(live)
         edited["spec"][change] = "x"
-        assert not jobs.matches(edited, wanted)
+        assert not compare.matches(edited, wanted)
     suspended = copy.deepcopy(live)
     suspended["spec"]["suspend"] = True
-    assert not jobs.matches(suspended, wanted)
+    assert not compare.matches(suspended, wanted)
 
 
 def test_one_hash_stands_for_everything_a_run_is_made_from() -> None:
@@ -133,3 +134,23 @@ def test_one_hash_stands_for_everything_a_run_is_made_from() -> None:
         build().digest
         != build(secondary={**spec().secondary.model_dump(by_alias=True), "endpoint": "https://x.example"}).digest
     )
+
+
+@pytest.mark.parametrize(
+    ("change", "anew"),
+    [
+        ({}, False),
+        ({"schedule": "13 10 * * *"}, True),
+        ({"timeZone": "UTC"}, True),
+        ({"suspend": True}, True),  # it is suspended no longer
+        ({"concurrencyPolicy": "Allow"}, False),
+    ],
+)
+def test_a_cronjob_that_would_run_at_other_times_is_made_anew(change: dict[str, Any], anew: bool) -> None:
+    wanted = build().cronjob
+    live = copy.deepcopy(wanted)
+    live["spec"] |= change
+    assert compare.retimed(live, wanted) is anew
+    paused = copy.deepcopy(wanted)
+    paused["spec"]["suspend"] = True
+    assert not compare.retimed(live, paused)  # nothing starts: it is changed as it is

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from bcp_operator.sync import diverge as command
 from bcp_operator.sync.divergence import Difference, Listed, differences
+from bcp_operator.sync.planning import read_both, scope_of
 from bcp_operator.sync.report import Tally
-from bcp_operator.sync.run import read_both, scope_of
 from bcp_operator.sync.spool import Spool
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -32,7 +32,7 @@ def pair(opener: Opener | None = None, **people: dict[str, Any]) -> Pair:
 
 def diverged(made: Pair, *, primary_down: bool = False) -> list[Difference]:
     spool, tally, scope = Spool(), Tally(), scope_of(made.setup())
-    asyncio.run(read_both(made.setup(), made.primary, made.secondary, spool, tally))  # type: ignore[arg-type]
+    asyncio.run(read_both(made.setup(), made.clients(), spool, tally))
     types = frozenset({"person", "team"})
     if primary_down:
         for name in types:

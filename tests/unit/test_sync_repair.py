@@ -18,7 +18,7 @@ from tests.unit.test_sync_plan_properties import check
 IDS = [f"p{n}" for n in range(6)]
 TEAMS = [f"q{n}" for n in range(3)]
 MARKED = profile(PROFILE.replace("ignore: [id]", "ignore: [id]\n    marker: note"))
-relaxed = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+relaxed = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 World = dict[str, dict[str, dict[str, Any]]]
 

@@ -33,15 +33,15 @@ def sync_job_prefix(tenant: str) -> str:
     return f"{tenant}-sync-"
 
 
-def first_job(tenant: str, enabled_at: datetime) -> str:
-    """Name of the run at once after enabling; made from the time, so that a crashed operator cannot make a second one.
+def job_at(tenant: str, asked_at: datetime) -> str:
+    """Name of a run at once; made from the time of enabling or of the trigger, so that a crash makes no second one.
 
-    `enabled_at` must carry a time zone.
+    `asked_at` must carry a time zone.
     Raises ValueError when it does not.
     """
-    if enabled_at.tzinfo is None:
-        raise ValueError("enabled_at needs a time zone")
-    return f"{sync_job_prefix(tenant)}{int(enabled_at.timestamp()):010d}"
+    if asked_at.tzinfo is None:
+        raise ValueError("asked_at needs a time zone")
+    return f"{sync_job_prefix(tenant)}{int(asked_at.timestamp()):010d}"
 
 
 def writer_lease(tenant: str) -> str:

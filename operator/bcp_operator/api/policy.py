@@ -90,6 +90,14 @@ Cron = Annotated[
 class Schedule(Model):
     """When to run, instead of daily at the minute of enabling."""
 
+    cel_rules: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            "!has(self.jitter) || self.cron.matches('^[0-9]+ ')",
+            "needs one minute in cron, e.g. 0 2 * * *: that minute is what it moves",
+            ".jitter",
+        ),
+    )
+
     cron: Cron = Field(
         description="Five fields: minute hour day month weekday, e.g. 0 2 * * *. Names in upper case, Sunday is 0.",
     )
@@ -97,6 +105,12 @@ class Schedule(Model):
         None,
         description="IANA time zone of the schedule. Absent: the tenant's.",
         json_schema_extra=checked_by(NAMED_TIME_ZONE),
+    )
+    jitter: GoDuration | None = Field(
+        None,
+        description="Each tenant's runs are later by a time of its own, at most this long, that never changes: many "
+        "tenants then don't start at once. No run moves into another hour, or day where cron names one hour.",
+        json_schema_extra=checked_by(POSITIVE_DURATION),
     )
 
 

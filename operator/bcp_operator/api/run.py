@@ -239,6 +239,7 @@ class RunReport(RunModel):
     )
     tripped: list[RunTripped] = Field(default_factory=list, description="Limits of the guard that were passed.")
     planned: list[RunIssue] = Field(default_factory=list, description="Dry run: what would have been done.")
+    plan_hash: ApprovalHash | None = Field(None, description="Dry run: hash of the plan, as bcp-sync plan shows it.")
     readiness: RunReadiness | None = Field(None, description="What users would miss; none = the run didn't get so far.")
     without_login: list[RunIssue] = Field(default_factory=list, description="People who could not log in, and why.")
     unsynced: list[RunIssue] = Field(default_factory=list, description="Types the secondary doesn't get, and why.")

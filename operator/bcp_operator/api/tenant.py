@@ -219,6 +219,11 @@ class SyncSpec(Model):
     time_zone: TimeZone = Field(
         "UTC", description="IANA time zone of the daily run.", json_schema_extra=checked_by(NAMED_TIME_ZONE)
     )
+    trigger: Timestamp | None = Field(
+        None,
+        description="Run now: set it to the present time. A newer time is another run; status.sync.lastTrigger echoes "
+        "what was dealt with. While the sync is held or suspended it is passed over.",
+    )
     approve: ApprovalHash | None = Field(
         None,
         description="Lets the withheld actions with this hash through, once; status.sync.lastRun.withheldHash has it.",

@@ -97,6 +97,10 @@ class SyncStatus(Model):
     last_success_time: Timestamp | None = Field(None, description="Recovery point: start of the last successful run.")
     last_run: LastRun | None = Field(None, description="The last run.")
     next_sync_time: Timestamp | None = Field(None, description="When the next run is due.")
+    missed: int | None = Field(
+        None, ge=0, description="Scheduled runs in a row that did not start; nothing held them. Absent: none."
+    )
+    last_trigger: Timestamp | None = Field(None, description="The last spec.sync.trigger that was dealt with.")
     held_by: str | None = Field(
         None, max_length=253, description="What holds the sync: fence/<operation>, Suspended or nothing."
     )

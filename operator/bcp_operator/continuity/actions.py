@@ -43,7 +43,7 @@ class ApplySync:
 
 @dataclass(frozen=True)
 class StartRun:
-    """Make the Job of a run outside the schedule, named after its time: enabling, or the start of a planned switch."""
+    """Make the Job of a run outside the schedule, named after its time: enabling, a trigger, or the start of a planned switch."""
 
     at: datetime
 

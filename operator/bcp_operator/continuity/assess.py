@@ -285,7 +285,7 @@ def next_change(seen: Observed, status: BCPTenantStatus, now: Now) -> float | No
     """Seconds until the status changes by the passing of time alone; None when it doesn't."""
     times: list[datetime] = []
     if status.sync and status.sync.next_sync_time:
-        times.append(status.sync.next_sync_time)
+        times += [status.sync.next_sync_time, status.sync.next_sync_time + runs.START_GRACE]
     if seen.spec.sync.enabled and status.sync and status.sync.last_success_time:
         times.append(status.sync.last_success_time + durations.parse(seen.spec.safety.max_recovery_point_age))
     if status.operation and status.operation.deadline:

@@ -77,6 +77,14 @@ def outlived(seen: Observed, todo: tuple[Action, ...]) -> bool:
     return not fenced and _proven(seen) and any(isinstance(action, HoldWriter | CreateLease) for action in todo)
 
 
+def mourning_seconds(seen: Observed, now: Now) -> float:
+    """How much longer a lost Lease has to stay away, in seconds: until a writer that held it must have ended."""
+    if seen.lease is not None or _never_synced(seen):
+        return 0.0
+    gone = seen.memory.lease_gone_seconds
+    return WRITER_LEASE_SECONDS if gone is None else max(0.0, gone + WRITER_LEASE_SECONDS - now.monotonic_seconds)
+
+
 def _never_synced(seen: Observed) -> bool:
     """No run can ever have been: then a missing Lease is a new one, made free, and its fence needs no wait."""
     known = seen.status.sync

@@ -28,7 +28,7 @@ def left(seen: Observed, operation: Operation, now: Now) -> FinalSync | None:
     fenced = seen.lease is not None and seen.lease.holder == fence.holder(operation.id)
     if operation.mode != "Planned" or fenced or any(route.shows == "Secondary" for route in seen.routes):
         return None
-    name = names.first_job(seen.name, operation.start_time)
+    name = names.job_at(seen.name, operation.start_time)
     ended = _ended(seen, name, now)
     if ended is not None:
         text = f"the last sync before the switch ended as {ended.result}, {ended.message or ended.counts}"

@@ -99,11 +99,13 @@ class SyncView:
     """What exists of the sync. `stale` names the objects that differ from what the tenant and its policy ask for.
 
     `cronjob`: there is one that may start runs; `cronjob_ending`: there is one that is being deleted, which may take
-    its time, and whose Jobs would go with it.
+    its time, and whose Jobs would go with it. `retimed`: it is to start runs at other times, and has to be made anew for
+    that.
     """
 
     cronjob: bool = False
     cronjob_ending: bool = False
+    retimed: bool = False
     stale: tuple[str, ...] = ()
     runs: tuple[RunView, ...] = ()
     terminated_writers: frozenset[str] = frozenset()
@@ -144,6 +146,7 @@ class Memory:
     request_hash: str = ""
     request_seen: Now | None = None
     fence_since_seconds: float | None = None
+    lease_gone_seconds: float | None = None
     verified: Verified | None = None
     verify_attempts: int = 0
     restore_attempts: int = 0

@@ -86,6 +86,9 @@ def _retries(seen: Observed, now: Now) -> Iterator[float]:
         yield UNREADABLE_RETRY_SECONDS
     if fence.silence(seen, now).state == "Waiting":
         yield STANDING_FENCE_POLL_SECONDS
+    mourning = fence.mourning_seconds(seen, now)
+    if mourning > 0 and seen.status.settled_system == "Primary":
+        yield mourning
     if seen.sync_problem is not None and seen.sync_problem.reason in UNWATCHED:
         yield UNWATCHED_RETRY_SECONDS
     pause = (seen.memory.route_retry_seconds or 0.0) - now.monotonic_seconds

@@ -8,6 +8,10 @@ from bcp_operator.api.tenant_status import LastRun, Readiness, SyncStatus
 from . import schedule
 from .observed import Now, Observed, RunView
 
+START_GRACE = timedelta(minutes=10)
+"""A run that has not started so long after its time is missed; Kubernetes starts none later (startingDeadlineSeconds)."""
+CLOCK_SKEW = timedelta(seconds=30)
+INSTANT = timedelta(seconds=1)
 FIRST_RUN_WINDOW = timedelta(hours=1)
 """A run at once belongs to enabling, or to the way back after it; when status was wiped later on, the daily run is enough."""
 
@@ -17,11 +21,14 @@ def fold(seen: Observed, now: Now) -> SyncStatus:
     known = seen.status.sync or SyncStatus()
     enabled = seen.spec.sync.enabled
     last_run = _last_run(known.last_run, seen)
+    next_sync_time, missed = _next(known, seen, now)
     return SyncStatus(
         enabled_at=seen.lease.enabled_at if enabled and seen.lease else None,
         last_success_time=_last_success(known.last_success_time, seen),
         last_run=last_run,
-        next_sync_time=_next(seen, now),
+        next_sync_time=next_sync_time,
+        missed=missed or None,
+        last_trigger=_last_trigger(known.last_trigger, seen),
         held_by=held_by(seen),
     )
 
@@ -68,7 +75,7 @@ def first_run_due(seen: Observed, now: Now) -> datetime | None:
 
 
 def _ran_since(seen: Observed, enabled_at: datetime) -> bool:
-    first = names.first_job(seen.name, enabled_at)
+    first = names.job_at(seen.name, enabled_at)
     if any(run.name == first or run.created >= enabled_at for run in seen.sync.runs):
         return True
     known = seen.status.sync
@@ -77,6 +84,35 @@ def _ran_since(seen: Observed, enabled_at: datetime) -> bool:
         return False
     times = [time for time in (run.start_time, known.last_success_time) if time is not None]
     return run.name == first or any(time >= enabled_at for time in times)
+
+
+def trigger_due(seen: Observed) -> datetime | None:
+    """The trigger that asks for a run which may be started now: none is running, and everything for it is in place."""
+    known = seen.status.sync.last_trigger if seen.status.sync else None
+    trigger = seen.spec.sync.trigger
+    if trigger is None or not _newer(trigger, known) or _dealt_with(trigger, seen):
+        return None
+    ready = seen.sync.cronjob and not seen.sync.stale and not any(run.active for run in seen.sync.runs)
+    return trigger if ready else None
+
+
+def _last_trigger(known: datetime | None, seen: Observed) -> datetime | None:
+    trigger = seen.spec.sync.trigger
+    if trigger is None or not _newer(trigger, known) or not _dealt_with(trigger, seen):
+        return known
+    return trigger
+
+
+def _dealt_with(trigger: datetime, seen: Observed) -> bool:
+    """Its run was started, or there is to be none: the sync is held, or was enabled only later, which is a run itself."""
+    if held_by(seen) is not None or any(run.name == names.job_at(seen.name, trigger) for run in seen.sync.runs):
+        return True
+    enabled_at = seen.lease.enabled_at if seen.lease else None
+    return enabled_at is not None and trigger <= enabled_at
+
+
+def _newer(trigger: datetime, known: datetime | None) -> bool:
+    return known is None or trigger > known
 
 
 def _last_run(known: LastRun | None, seen: Observed) -> LastRun | None:
@@ -126,10 +162,42 @@ def _last_success(known: datetime | None, seen: Observed) -> datetime | None:
     return max([*times, *([known] if known else [])], default=None)
 
 
-def _next(seen: Observed, now: Now) -> datetime | None:
+def _next(known: SyncStatus, seen: Observed, now: Now) -> tuple[datetime | None, int]:
+    """When the next run is due, and how many in a row did not start.
+
+    A time that has come stays until its run has started or is missed, and goes at once when it is none of the schedule
+    any more.
+    """
+    plan = _schedule(seen)
+    missed = 0 if _started_since(known, seen) else known.missed or 0
+    if plan is None:
+        return None, missed
+    due = known.next_sync_time
+    if due is None or due > now.wall or _ran(due, seen) or schedule.next_after(plan, due - INSTANT) != due:
+        return _upcoming(plan, now.wall), missed
+    latest_missed = now.wall - START_GRACE
+    times = schedule.times_between(plan, due, latest_missed)
+    return (_upcoming(plan, latest_missed) if times else due), missed + len(times)
+
+
+def _schedule(seen: Observed) -> schedule.Schedule | None:
+    """By which runs may start now; None while there is none that could."""
     if not (seen.sync.cronjob and seen.lease and seen.lease.enabled_at and seen.spec.sync.enabled):
         return None
     if seen.sync_problem is not None or held_by(seen) is not None:
         return None
-    plan = schedule.resolve(seen.spec.sync, seen.policy, seen.lease.enabled_at)
-    return schedule.next_after(plan, now.wall).astimezone(UTC)
+    return schedule.resolve(seen.spec.sync, seen.policy, seen.lease.enabled_at, f"{seen.namespace}/{seen.name}")
+
+
+def _upcoming(plan: schedule.Schedule, after: datetime) -> datetime:
+    return schedule.next_after(plan, after).astimezone(UTC)
+
+
+def _ran(due: datetime, seen: Observed) -> bool:
+    return any(run.created >= due - CLOCK_SKEW for run in seen.sync.runs)
+
+
+def _started_since(known: SyncStatus, seen: Observed) -> bool:
+    """Whether there is a newer run than the last one that status knows."""
+    latest = max(seen.sync.runs, key=lambda run: (run.created, run.name), default=None)
+    return latest is not None and (known.last_run is None or known.last_run.name != latest.name)

@@ -1,8 +1,9 @@
 """When the sync runs: the policy's schedule, else daily at the minute of enabling."""
 
+import hashlib
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -10,7 +11,11 @@ from cronsim import CronSim, CronSimError
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.tenant import SyncSpec
 
+from . import durations
 from .observed import Problem
+
+HOUR_MINUTES, DAY_MINUTES = 60, 24 * 60
+MOST_TIMES = 1000
 
 # What Kubernetes' own cron parser takes; it knows neither L, W and # nor Sunday as 7.
 _PARTS = (r"\d+", r"\d+", r"\d+", r"(\d+|[A-Za-z]{3})", r"([0-6]|[A-Za-z]{3})")
@@ -24,10 +29,15 @@ class Schedule:
     time_zone: str
 
 
-def resolve(sync: SyncSpec, policy: SyncPolicySpec | None, enabled_at: datetime) -> Schedule:
-    """The schedule of a tenant. Raises ZoneInfoNotFoundError for an unknown zone: `check` the zone first."""
-    if policy is not None and policy.schedule is not None:
-        return Schedule(policy.schedule.cron, policy.schedule.time_zone or sync.time_zone)
+def resolve(sync: SyncSpec, policy: SyncPolicySpec | None, enabled_at: datetime, tenant: str) -> Schedule:
+    """The schedule of a tenant, whose namespace and name decide on its jitter.
+
+    Raises ZoneInfoNotFoundError for an unknown zone: `check` the zone first.
+    """
+    own = policy.schedule if policy is not None else None
+    if own is not None:
+        cron = own.cron if own.jitter is None else later(own.cron, durations.parse(own.jitter), tenant)
+        return Schedule(cron, own.time_zone or sync.time_zone)
     local = enabled_at.astimezone(ZoneInfo(sync.time_zone))
     return Schedule(f"{local.minute} {local.hour} * * *", sync.time_zone)
 
@@ -67,6 +77,31 @@ def next_after(schedule: Schedule, after: datetime) -> datetime:
     """The first time after `after` (aware), in the schedule's zone."""
     upcoming: datetime = next(CronSim(_plain(schedule.cron), after.astimezone(ZoneInfo(schedule.time_zone))))
     return upcoming
+
+
+def times_between(schedule: Schedule, first: datetime, last: datetime) -> list[datetime]:
+    """Times of the schedule from `first` to `last`, both included; at most MOST_TIMES, the earliest."""
+    found: list[datetime] = []
+    upcoming = next_after(schedule, first - timedelta(seconds=1))
+    while upcoming <= last and len(found) < MOST_TIMES:
+        found.append(upcoming)
+        upcoming = next_after(schedule, upcoming)
+    return found
+
+
+def later(cron: str, jitter: timedelta, tenant: str) -> str:
+    """The expression moved by this tenant's own share of the jitter, in whole minutes; always the same one.
+
+    Only a single minute can be moved, within its hour; with a single hour, within its day.
+    """
+    minute, hour, *rest = cron.split()
+    if not minute.isdecimal():
+        return cron
+    start, end = (int(hour) * 60 + int(minute), DAY_MINUTES) if hour.isdecimal() else (int(minute), HOUR_MINUTES)
+    most = min(int(jitter.total_seconds()) // 60, end - 1 - start)
+    share = int.from_bytes(hashlib.sha256(tenant.encode()).digest()[:8], "big") % (most + 1)
+    moved = start + share
+    return " ".join([str(moved % 60), str(moved // 60) if hour.isdecimal() else hour, *rest])
 
 
 def _plain(cron: str) -> str:

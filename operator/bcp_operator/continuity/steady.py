@@ -1,5 +1,7 @@
 """Between switches: keep the settled side, never change it."""
 
+from datetime import datetime
+
 from bcp_operator.api.common import System
 
 from . import fence, runs
@@ -59,7 +61,13 @@ def actions(seen: Observed, now: Now) -> tuple[Action, ...]:
         return ()
     if conflict(seen):
         return fence.hold(seen, fence.standing_holder(seen, "conflict"))
-    return (*_finalizer(seen), *_held(seen), *_repair(seen, side, now), *_lease(seen, side), *_sync(seen, now, side))
+    return (
+        *_finalizer(seen),
+        *_held(seen),
+        *_repair(seen, side, now),
+        *_lease(seen, side, now),
+        *_sync(seen, now, side),
+    )
 
 
 def verification(seen: Observed, now: Now) -> tuple[VerifyLogin | None, float | None]:
@@ -116,9 +124,12 @@ def _repair(seen: Observed, side: System, now: Now) -> tuple[Action, ...]:
     return (ApplyRoutes(side, names),) if names else ()
 
 
-def _lease(seen: Observed, side: System) -> tuple[Action, ...]:
-    """A missing Lease holds every run; it comes back free only when status and all routes say Primary."""
-    if seen.lease is not None or side == "Secondary":
+def _lease(seen: Observed, side: System, now: Now) -> tuple[Action, ...]:
+    """A missing Lease holds every run; it comes back free only when status and all routes say Primary.
+
+    And only when whoever held it has ended: a fence of the new one would know nothing of that writer.
+    """
+    if seen.lease is not None or side == "Secondary" or fence.mourning_seconds(seen, now) > 0:
         return ()
     free = all(route.shows == "Primary" for route in seen.routes)
     return (CreateLease(""),) if free else ()
@@ -136,8 +147,14 @@ def _sync(seen: Observed, now: Now, side: System) -> tuple[Action, ...]:
     if enabled_at is None:
         recorded = seen.status.sync.enabled_at if seen.status.sync else None
         return (MarkEnabled(recorded or now.wall.replace(microsecond=0)),)
-    if side == "Secondary" or seen.lease.fenced or seen.sync.cronjob_ending:
-        return ()
+    stopped = side == "Secondary" or seen.lease.fenced or seen.sync.cronjob_ending
+    return () if stopped else _runs(seen, now, enabled_at)
+
+
+def _runs(seen: Observed, now: Now, enabled_at: datetime) -> tuple[Action, ...]:
+    """What starts runs: the CronJob by its schedule, this process at once."""
+    if seen.sync.retimed and seen.sync.cronjob:
+        return (DeleteCronJob(),)
     apply: tuple[Action, ...] = (ApplySync(enabled_at),) if seen.sync.stale else ()
-    due = runs.first_run_due(seen, now)
+    due = runs.first_run_due(seen, now) or runs.trigger_due(seen)
     return (*apply, StartRun(due)) if due else apply

@@ -29,6 +29,7 @@ def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
         *_started(old, new),
         *_conditions(old, new),
         *_completed(old, new),
+        *_due(old, new),
         *_run(old, new),
         *_lost(old, new),
         *_stood_aside(old, new),
@@ -113,6 +114,19 @@ def _during(old: BCPTenantStatus, new: BCPTenantStatus) -> str:
     """Which operation, so that the same event of the next switch is another one."""
     operation = new.operation or old.operation
     return f" (operation {operation.id})" if operation else ""
+
+
+def _due(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    """Runs that did not start, and triggers. The first status of a sync tells of nothing that happened."""
+    if old.sync is None or new.sync is None:
+        return
+    if (new.sync.missed or 0) > (old.sync.missed or 0):
+        text = f"no run started at {old.sync.next_sync_time:%Y-%m-%d %H:%M} UTC; {new.sync.missed} missed in a row"
+        yield Note("SyncMissed", text, warning=True)
+    if new.sync.last_trigger != old.sync.last_trigger and new.sync.last_trigger is not None:
+        asked, held = f"trigger {new.sync.last_trigger:%Y-%m-%dT%H:%M:%SZ}", new.sync.held_by
+        text = f"{asked} is passed over: the sync is held by {held}; set a newer one afterwards"
+        yield Note("TriggerIgnored", text, warning=True) if held else Note("SyncTriggered", f"{asked}: run at once")
 
 
 def _system(old: BCPTenantStatus, new: BCPTenantStatus, side: System) -> Iterable[Note]:

@@ -135,7 +135,7 @@ class Actor:
         if cronjob is None or deleting(cronjob):
             return  # what it owns would go with it
         try:
-            await self._kube.create(JOB, manifests.first_job(cronjob, sight.seen.name, action.at))
+            await self._kube.create(JOB, manifests.job_at(cronjob, sight.seen.name, action.at))
         except AlreadyExists:
             log.debug("this run was made before; its name says so")
 

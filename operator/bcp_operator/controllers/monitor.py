@@ -48,6 +48,7 @@ class _Target:
     namespace: str
     system: SystemSpec
     watchers: dict[Who, _Watched] = field(default_factory=dict)
+    last: Sample | None = None
     appointment: int = 0
     """Number of the one entry in the agenda that counts."""
 
@@ -117,13 +118,16 @@ class Monitor:
         self._leave(who)
         before = next((c for c in status.conditions if c.type == f"{who[1]}Healthy"), None)
         track = Track() if moved or before is None else health.restored(before.reason, before.message)
-        watched = self._watched[who] = _Watched(asked, limits, track)
         target = self._targets.get(asked)
+        new = target is None
         if target is None:
             target = self._targets[asked] = _Target(asked, who[0].namespace, system)
+        if target.last is not None and track == Track():
+            track = health.advance(track, target.last, limits)  # what the others were told a moment ago
+        elif new or track == Track():
             # At once for what is not known; a restart spreads the rest over an interval.
             self._schedule(target, 0.0 if track == Track() else limits.interval * self._rng.random())
-        target.watchers[who] = watched
+        target.watchers[who] = self._watched[who] = _Watched(asked, limits, track)
         return track
 
     def _leave(self, who: Who) -> None:
@@ -169,6 +173,7 @@ class Monitor:
         self._take(target, sample)
 
     def _take(self, target: _Target, sample: Sample) -> None:
+        target.last = sample
         for (key, _), watched in list(target.watchers.items()):
             before = watched.track
             watched.track = health.advance(before, sample, watched.limits)

@@ -10,6 +10,7 @@ from bcp_operator.api.common import LABEL_TENANT
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.continuity import request
 from bcp_operator.continuity.observed import Probe, SyncView, WriterView
+from bcp_operator.kube import compare
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.kube.client import CONFIGMAP, CRONJOB, JOB, LEASE, POD, POLICY, PVC, TENANT, Kind, Kube, Object
 from bcp_operator.kube.lease import WriterLease, WriterState, state_of
@@ -151,6 +152,7 @@ class Observer:
         return SyncView(
             cronjob=cronjob is not None and not deleting(cronjob),
             cronjob_ending=cronjob is not None and deleting(cronjob),
+            retimed=cronjob is not None and wanted is not None and compare.retimed(cronjob, wanted.cronjob),
             stale=() if wanted is None else await self._stale(tenant.key, cronjob, wanted, fresh),
             runs=jobs.run_views(found_jobs, pods.items, pods.report),
             terminated_writers=jobs.terminated(pods.items) | frozenset(state.terminated_pods),
@@ -222,14 +224,14 @@ class Observer:
         self, key: Key, cronjob: Object | None, wanted: manifests.SyncObjects, fresh: bool
     ) -> tuple[str, ...]:
         """Names of objects that are missing or different. The CronJob carries a hash of all, so it stands for them."""
-        stale = [] if manifests.matches(cronjob, wanted.cronjob) else ["CronJob"]
+        stale = [] if compare.matches(cronjob, wanted.cronjob) else ["CronJob"]
         if fresh:
             run, report, claim = await asyncio.gather(
                 self._kube.get(CONFIGMAP, key.namespace, names.run_configmap(key.name)),
                 self._kube.get(CONFIGMAP, key.namespace, names.report_configmap(key.name)),
                 self._kube.get(PVC, key.namespace, names.correlations_claim(key.name)),
             )
-            stale += [] if manifests.matches(run, wanted.run_configmap) else ["ConfigMap"]
+            stale += [] if compare.matches(run, wanted.run_configmap) else ["ConfigMap"]
             stale += [] if report is not None else ["Report"]
             stale += [] if claim is not None or wanted.claim is None else ["Claim"]
         return tuple(stale)

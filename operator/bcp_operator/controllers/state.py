@@ -45,7 +45,11 @@ class TenantState:
         since = self.memory.fence_since_seconds if fence is not None and fence == self.fence else None
         self.fence = fence
         started = moment.monotonic_seconds if since is None else since
-        self.remember(fence_since_seconds=None if fence is None else started)
+        gone = self.memory.lease_gone_seconds
+        self.remember(
+            fence_since_seconds=None if fence is None else started,
+            lease_gone_seconds=None if writer is not None else moment.monotonic_seconds if gone is None else gone,
+        )
 
     def fence_renamed(self, writer: WriterState) -> None:
         """We swapped one fence for another ourselves: the time goes on, unless it was another one that we swapped."""

@@ -57,7 +57,7 @@ def _build(
 ) -> manifests.SyncObjects:
     recorded = tenant.status.sync.enabled_at if tenant.status.sync else None
     enabled_at = (lease.enabled_at if lease else None) or recorded or now.wall
-    when = schedule.resolve(tenant.spec.sync, policy, enabled_at)
+    when = schedule.resolve(tenant.spec.sync, policy, enabled_at, f"{tenant.key.namespace}/{tenant.key.name}")
     timing = manifests.Timing(
         when.cron,
         when.time_zone,

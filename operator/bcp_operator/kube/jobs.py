@@ -43,7 +43,7 @@ ANNOTATION_HASH = f"{GROUP}/hash"
 
 USER_ID = 65532
 STARTING_DEADLINE_SECONDS = 600
-"""A missed run is made up for within this time only, so that unsuspending starts nothing."""
+"""A missed run is made up for within this time only."""
 JOB_TTL_SECONDS = 604800
 GRACE_SECONDS = 5
 DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
@@ -148,8 +148,8 @@ def run_config(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timeou
     )
 
 
-def first_job(cronjob: Manifest, tenant: str, enabled_at: datetime) -> Manifest:
-    """The run at once: the live CronJob's own template under a name made from the enabling time."""
+def job_at(cronjob: Manifest, tenant: str, asked_at: datetime) -> Manifest:
+    """A run at once: the live CronJob's own template under a name made from the time at which it was asked for."""
     template = cronjob["spec"]["jobTemplate"]
     metadata = template.get("metadata") or {}
     return {
@@ -157,7 +157,7 @@ def first_job(cronjob: Manifest, tenant: str, enabled_at: datetime) -> Manifest:
         "kind": "Job",
         "metadata": {
             "namespace": cronjob["metadata"]["namespace"],
-            "name": names.first_job(tenant, enabled_at),
+            "name": names.job_at(tenant, asked_at),
             "labels": metadata.get("labels") or {},
             "annotations": {"cronjob.kubernetes.io/instantiate": "manual"},
             "ownerReferences": [
@@ -173,23 +173,6 @@ def first_job(cronjob: Manifest, tenant: str, enabled_at: datetime) -> Manifest:
         },
         "spec": template["spec"],
     }
-
-
-def matches(live: Manifest | None, wanted: Manifest) -> bool:
-    """Whether a live object carries everything that is wanted; what the API server or others added doesn't count."""
-    return live is not None and _within(wanted, live)
-
-
-def _within(wanted: Any, live: Any) -> bool:
-    if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(
-            key == "resources" or (_within(value, live[key]) if key in live else value in (None, False, "", {}, []))
-            for key, value in wanted.items()
-        )
-    if isinstance(wanted, list):
-        same_length = isinstance(live, list) and len(live) == len(wanted)
-        return same_length and all(_within(one, other) for one, other in zip(wanted, live, strict=True))
-    return bool(wanted == live)
 
 
 def _object(owner: Owner, api_version: str, kind: str, name: str) -> Manifest:

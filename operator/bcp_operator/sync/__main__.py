@@ -142,8 +142,8 @@ def _plan(options: argparse.Namespace) -> int:
 
 
 def _readiness(options: argparse.Namespace) -> int:
+    from .planning import scope_of  # noqa: PLC0415
     from .readiness import readiness, show  # noqa: PLC0415
-    from .run import scope_of  # noqa: PLC0415
 
     setup = prepare(read_config(options.config), options.profiles)
 

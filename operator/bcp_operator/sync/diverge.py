@@ -14,8 +14,9 @@ from .config import Setup
 from .correlations.opening import opened
 from .correlations.store import Store
 from .divergence import Difference, Listed, differences
+from .planning import listing_readers, scope_of
 from .read import ListingError, read_listing
-from .run import both_systems, listing_readers, private_spool, scope_of
+from .run import both_systems, private_spool
 from .spool import Spool
 from .world import Side
 

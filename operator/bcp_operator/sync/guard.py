@@ -21,10 +21,17 @@ NO_LIMIT_PERCENT = 100  # of all there are
 
 @dataclass(frozen=True, slots=True)
 class Correlated:
-    """What is known of a type: `active` correlations, and whether a run has once come to the end of its copy."""
+    """What is known of a type.
+
+    `active`: correlations in use; `copied`: whether a run has once come to the end of its copy; `rebuilt`: the store was
+    empty beside a secondary that was not, so that a create might be a duplicate; `adopts`: whether the policy wants
+    entities of the same key to be taken for copies.
+    """
 
     active: int
     copied: bool
+    rebuilt: bool = False
+    adopts: bool = True
 
 
 def guarded_kind(action: Action) -> GuardedKind | None:
@@ -42,9 +49,12 @@ def allowed(limits: RunGuard, kind: GuardedKind, known: Correlated) -> int | Non
     """Most entities of a type to which `kind` may be done unasked; None: any number.
 
     The initial copy is limited in nothing but removals: until a run has come to its end there is nothing to compare with.
+    What is rebuilt is adopted and not made; where the policy adopts nothing, both wait.
     """
     if kind == "remove":
         return min(limits.max_removals, _share(kind, limits.max_removal_percent, known))
+    if known.rebuilt and (kind == "create" or not known.adopts):
+        return 0
     if not known.copied or known.active == 0:
         return None
     if kind == "create":

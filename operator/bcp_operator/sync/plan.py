@@ -89,7 +89,8 @@ def _find(scope: Scope, world: World, known: Known, name: str, head: Head) -> Ma
     match = _counterpart(scope, world, known, name, head)
     if name not in scope.chosen or not head.chosen:
         return Match("absent") if match.how == "create" else match
-    return Match("taken") if match.how == "key" and not scope.adopts else match
+    taken = match.how == "key" and not scope.adopts and name not in scope.rebuilt
+    return Match("taken") if taken else match
 
 
 def _skip_unresolved(scope: Scope, world: World, types: Sequence[str]) -> None:

@@ -41,7 +41,8 @@ class Tally:
     planned: list[RunIssue] = field(default_factory=list)
     tripped: list[RunTripped] = field(default_factory=list)
     withheld_hash: str | None = None
-    remark: str = ""  # on an approval that doesn't count
+    plan_hash: str | None = None
+    remarks: list[str] = field(default_factory=list)  # on what was withheld
     references_unresolved: int = 0
     readiness: RunReadiness | None = None
     without_login: list[RunIssue] = field(default_factory=list)
@@ -112,6 +113,7 @@ class Tally:
             withheld_hash=self.withheld_hash,
             tripped=self.tripped,
             planned=self.planned,
+            plan_hash=self.plan_hash,
             readiness=self.readiness,
             without_login=self.without_login,
             unsynced=self.unsynced,
@@ -135,8 +137,8 @@ class Tally:
         limits = [describe_limit(one) for one in worst_first[:MAX_LIMITS_TOLD]]
         more = len(worst_first) - len(limits)
         tail = f"; and {more} more limits" if more else ""
-        remark = f"; {self.remark}" if self.remark else ""
-        return f"{self.total('withheld')} actions withheld ({'; '.join(limits)}{tail}){remark}"
+        told = f"{self.total('withheld')} actions withheld ({'; '.join(limits)}{tail})"
+        return "; ".join([told, *self.remarks])
 
     def _undone(self) -> str:
         if self.broken:

@@ -8,14 +8,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 
-from bcp_operator.api.policy import OnMissing
 from bcp_operator.api.run import REPORT_LIMIT_BYTES, Action, ExitCode, RunReport
 from bcp_operator.systems.client import ReadOnlyClient
 from bcp_operator.systems.session import Gate
 from bcp_operator.systems.writer import WritableClient
 
 from .apply import Applier, SecondaryDown
-from .choice import EVERYTHING
 from .config import Setup
 from .connect import connected
 from .correlations.opening import opened
@@ -23,13 +21,13 @@ from .correlations.store import Store, StoreError
 from .fence import ApiError, ApiServer, Fence, Held, publish_report
 from .guard import guarded_kind
 from .login import refuse_when_secondary
-from .plan import blocked_types, empty_listings, nothing_chosen, plan
-from .read import ListingError, Reader, read_listing
+from .planning import Clients, decide, listing_readers
 from .readiness import note_readiness
 from .report import Tally
+from .show import summarise
 from .spool import Spool
-from .withhold import describe, finish, withhold
-from .world import Kind, Scope, Side
+from .withhold import describe, finish
+from .world import Kind, Scope
 
 EXIT_CODES = {
     "Succeeded": ExitCode.SUCCEEDED,
@@ -104,11 +102,8 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
         with opened(this.setup.config.store, this.setup.config.pair) as store, private_spool() as spool:
             gate = fence.gate if fence else _open_gate
             async with _systems(this.setup, gate) as (primary, secondary):
-                await read_both(this.setup, primary, secondary, spool, this.tally)
-                scope = make_plan(this.setup, store, spool, this.tally)
-                decision = withhold(this.setup.config, scope, spool, store, this.tally, keep=True)
-                if decision.hash or decision.approval:
-                    log.warning("guard", extra={"withheld": decision.hash, "approved": decision.approval})
+                clients: Clients = {"primary": primary, "secondary": secondary}
+                scope, decision = await decide(this.setup, clients, store, spool, this.tally, keep=True)
                 applier = Applier(
                     scope,
                     spool,
@@ -135,9 +130,8 @@ async def plan_only(setup: Setup, consume: Callable[[Spool, Tally], None], this:
     this = this or Run(setup)
     with opened(setup.config.store, setup.config.pair, read_only=True) as store, private_spool() as spool:
         async with both_systems(setup) as (primary, secondary):
-            await read_both(setup, primary, secondary, spool, this.tally)
-        scope = make_plan(setup, store, spool, this.tally)
-        withhold(setup.config, scope, spool, store, this.tally, keep=False)
+            clients: Clients = {"primary": primary, "secondary": secondary}
+            await decide(setup, clients, store, spool, this.tally, keep=False)
         consume(spool, this.tally)
     report = this.report()
     if report.result == "Failed":
@@ -158,6 +152,7 @@ def note_alone(scope: Scope, spool: Spool, store: Store, tally: Tally) -> None:
 
 def note_plan(spool: Spool, tally: Tally) -> None:
     """Put what would be done into the tally, for the report of a dry run."""
+    tally.plan_hash = summarise(spool, tally).hash
     for action in spool.actions():
         counted = _PLANNED.get(action.kind)
         if counted is not None:
@@ -175,83 +170,6 @@ async def both_systems(setup: Setup) -> AsyncIterator[tuple[ReadOnlyClient, Read
     """Clients that write nothing."""
     async with _systems(setup, _shut_gate) as systems:
         yield systems
-
-
-async def read_both(
-    setup: Setup, primary: ReadOnlyClient, secondary: ReadOnlyClient, spool: Spool, tally: Tally
-) -> None:
-    """Read every listing that the plan needs. A type whose listing fails is noted as left out."""
-    scope = scope_of(setup)
-    clients: dict[Side, ReadOnlyClient] = {"primary": primary, "secondary": secondary}
-
-    async def one(side: Side, name: str) -> None:
-        began = time.monotonic()
-        try:
-            number = await read_listing(clients[side], listing_readers(setup, side)[name], spool, side, name)
-        except ListingError as error:
-            tally.leave_out(name, f"{side}: {error}")
-            log.error("listing failed", extra={"side": side, "type": name, "reason": str(error)})
-        else:
-            seconds = round(time.monotonic() - began, 3)
-            log.info("listing read", extra={"side": side, "type": name, "entities": number, "seconds": seconds})
-
-    async with asyncio.TaskGroup() as group:
-        for name in sorted(scope.chosen | scope.looked_up):
-            for side in clients:
-                group.create_task(one(side, name))
-
-
-def make_plan(setup: Setup, store: Store, spool: Spool, tally: Tally) -> Scope:
-    """Put every action into the spool; types that can't be planned are noted as left out."""
-    scope = scope_of(setup)
-    types = scope.chosen | scope.looked_up
-    for name, reason in empty_listings(scope, spool, store, types - tally.broken.keys()).items():
-        advice = "; if it is meant to be empty, move the correlation store away"
-        tally.leave_out(name, f"EmptyListing: {reason}{advice}")
-    for name in nothing_chosen(scope, spool, scope.chosen - tally.broken.keys()):
-        number = spool.count("primary", name)
-        tally.leave_out(name, f"NothingChosen: the filter takes none of {number}; see its fields and their values")
-    blocked = blocked_types(scope, tally.broken.keys())
-    for name in sorted(blocked - tally.broken.keys()):
-        tally.leave_out(name, "Blocked: a type it refers to was left out")
-    planned = 0
-    for action in plan(scope, spool, store, blocked | tally.broken.keys()):
-        planned += 1
-        if action.kind == "unchanged" and not action.unresolved:
-            tally.count(action.type, "unchanged")
-        else:
-            spool.keep(action)
-    log.info("planned", extra={"entities": planned, "leftOut": sorted(tally.broken)})
-    return scope
-
-
-def scope_of(setup: Setup) -> Scope:
-    """What is planned."""
-    config = setup.config
-    return Scope(
-        setup.primary,
-        setup.secondary,
-        config.pair,
-        setup.chosen,
-        kept=_where_missing(setup, "Keep"),
-        deleted=_where_missing(setup, "Delete"),
-        adopts=config.adopt == "ByKey",
-        skips_unresolved=config.on_unresolved == "Skip",
-    )
-
-
-def _where_missing(setup: Setup, what: OnMissing) -> frozenset[str]:
-    return frozenset(name for name, choice in setup.choices.items() if choice.on_missing == what)
-
-
-def listing_readers(setup: Setup, side: Side) -> dict[str, Reader]:
-    """For every type that both systems know."""
-    own, other = (setup.primary, setup.secondary) if side == "primary" else (setup.secondary, setup.primary)
-    choices = setup.choices if side == "primary" else {}
-    return {
-        name: Reader(own.types[name], other.types[name], setup.secondary.types[name], choices.get(name, EVERYTHING))
-        for name in own.types.keys() & other.types.keys()
-    }
 
 
 @contextmanager

@@ -186,6 +186,17 @@ class Spool:
                 *(tuple(fields), tuple(unresolved), removes),
             )
 
+    def due_to_absence(self, type_name: str) -> Iterator[Action]:
+        """What is to be done with a correlated entity because a listing lacks it, removals first."""
+        where = (
+            "type = ? AND (kind IN ('deactivate', 'delete') OR (kind = 'create' AND json_extract(rest, '$[3]') <> ''))"
+        )
+        return self._actions(where, "kind DESC, id", (type_name,))
+
+    def drop(self, type_name: str) -> None:
+        """Do nothing with that type."""
+        self._db.execute("DELETE FROM action WHERE type = ?", (type_name,))
+
     def phases(self) -> list[int]:
         """Numbers of the phases that hold anything, in order."""
         return [number for (number,) in self._db.execute("SELECT DISTINCT phase FROM action ORDER BY phase")]

@@ -35,9 +35,11 @@ def withhold(config: RunConfig, scope: Scope, spool: Spool, store: Store, tally:
     for action in spool.withheld():
         tally.withhold(action.type, action.key or action.primary_id, describe(action))
     tally.withheld_hash = left
+    if left is not None and scope.rebuilt:
+        tally.remarks.append("no correlation was known beside a secondary that is not empty: nothing is made unasked")
     if left is not None and config.approve is not None and approval is None:
         known = "was used up" if store.approval_used(config.approve) else "is not known here: no run withheld that"
-        tally.remark = f"the approval {config.approve[:19]}... {known}"
+        tally.remarks.append(f"the approval {config.approve[:19]}... {known}")
     return Decision(left, approval)
 
 
@@ -45,8 +47,9 @@ def finish(decision: Decision, scope: Scope, store: Store, tally: Tally) -> None
     """After a run that came to its end: its approval is used up, and what it copied is compared with from now on."""
     if decision.approval is not None:
         store.use_approval(decision.approval)
-    pending = {tripped.type for tripped in tally.tripped if tripped.kind == "create"} if decision.hash else set()
-    store.set_copied(sorted(scope.chosen - tally.broken.keys() - pending))
+    waits = [one.type for one in tally.tripped if one.kind == "create" or one.type in scope.rebuilt]
+    pending = waits if decision.hash else []
+    store.set_copied(sorted(scope.chosen - tally.broken.keys() - set(pending)))
 
 
 def describe(action: Action) -> str:
@@ -56,7 +59,10 @@ def describe(action: Action) -> str:
 
 
 def _hold(config: RunConfig, scope: Scope, spool: Spool, store: Store, tally: Tally) -> None:
-    known = {name: Correlated(store.count(name, "ACTIVE"), store.copied(name)) for name, _ in spool.guarded()}
+    known = {
+        name: Correlated(store.count(name, "ACTIVE"), store.copied(name), name in scope.rebuilt, scope.adopts)
+        for name, _ in spool.guarded()
+    }
 
     def hold(kinds: Collection[GuardedKind]) -> set[str]:
         planned = {key: number for key, number in spool.guarded().items() if key[1] in kinds}

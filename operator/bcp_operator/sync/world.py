@@ -123,8 +123,9 @@ class Known(Protocol):
 class Scope:
     """What is planned: `chosen` types are brought up to date, those they refer to are only looked up.
 
-    `kept`: types of which nothing is put out of use; `deleted`: types of which what vanishes is deleted; `adopts`: whether an entity of the same key becomes the copy;
-    `skips_unresolved`: whether an entity with a reference that leads nowhere is left out altogether.
+    `kept`: types of which nothing is put out of use; `deleted`: types of which what vanishes is deleted; `adopts`: whether
+    an entity of the same key becomes the copy; `skips_unresolved`: whether an entity with a reference that leads nowhere
+    is left out altogether; `rebuilt`: types whose correlations are being found again, see sync/rebuild.py.
     """
 
     primary: Profile
@@ -135,6 +136,7 @@ class Scope:
     deleted: frozenset[str] = frozenset()
     adopts: bool = True
     skips_unresolved: bool = False
+    rebuilt: frozenset[str] = frozenset()
 
     @property
     def looked_up(self) -> frozenset[str]:
