@@ -41,7 +41,7 @@ class Ended:
 
     def report(self) -> dict[str, Any]:
         """The report of a run that ended by itself."""
-        found: dict[str, Any] = json.loads(self.printed.strip().splitlines()[-1])
+        found: dict[str, Any] = json.loads(self.printed)
         return found
 
 

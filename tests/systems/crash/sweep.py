@@ -140,8 +140,8 @@ def _writes(stage: Stage) -> int:
 def _differs(wanted: dict[str, Any], code: int, printed: str) -> str:
     """What a finishing run says beside what one that was left alone says; how much of it was its own work may differ."""
     try:
-        report = json.loads(printed.strip().splitlines()[-1])
-    except (ValueError, IndexError):
+        report = json.loads(printed)
+    except ValueError:
         return f"ended with {code} and without a report"
     names = ("result", "errors", "unresolved", "kept", "withheld")
     odd = [f"{name}: {report.get(name)}" for name in names if report.get(name) != wanted.get(name)]

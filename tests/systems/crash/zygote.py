@@ -26,9 +26,9 @@ def die() -> NoReturn:
 
 def _run(command: dict[str, Any]) -> NoReturn:
     os.setpgid(0, 0)
-    with open(command["output"], "wb", buffering=0) as output:
-        os.dup2(output.fileno(), 1)
-        os.dup2(output.fileno(), 2)
+    for descriptor, name in ((1, command["output"]), (2, command["output"] + ".log")):
+        with open(name, "wb", buffering=0) as output:
+            os.dup2(output.fileno(), descriptor)
     code = 70
     try:
         code = main(command["arguments"])
