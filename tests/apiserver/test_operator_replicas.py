@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -61,6 +61,11 @@ def holder(api: Api, own: str) -> str:
     return str((lease.body.get("spec") or {}).get("holderIdentity") or "") if lease.ok else ""
 
 
+def stamp() -> str:
+    """Now, as requestedAt."""
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
 def hold_the_fence(tenants: Tenants, name: str) -> None:
     """Pretend that a run is writing: the switch then waits in its step Fence."""
     path = f"/apis/coordination.k8s.io/v1/namespaces/{tenants.namespace}/leases/{name}-writer"
@@ -90,7 +95,7 @@ def test_a_killed_leader_in_the_middle_of_a_switch_is_followed_within_twenty_sec
     until(second.ready, 20, "the new leader to be ready")
 
 
-def test_a_frozen_leader_is_killed_by_its_timer_and_undoes_nothing(
+def test_a_leader_thawed_after_its_successor_failed_back_is_killed_by_its_timer_and_undoes_nothing(
     pair: tuple[Replica, Replica], tenants: Tenants, gateway: Gateway
 ) -> None:
     first, second = pair
@@ -101,11 +106,15 @@ def test_a_frozen_leader_is_killed_by_its_timer_and_undoes_nothing(
     until(lambda: tenants.status("frozen").get("phase") == "FailingOver", 10, "the operation")
     first.signal(signal.SIGSTOP)
     tenants.wait_phase("frozen", "Secondary", 60)
+    way_back = {"activeSystem": "Primary", "requestedAt": stamp(), "secondaryChanges": "Discard"}
+    tenants.patch("frozen", {"failover": way_back})
+    tenants.wait_phase("frozen", "Primary", 20)
     first.signal(signal.SIGCONT)
     assert first.process.wait(10) == -signal.SIGALRM
-    assert tenants.status("frozen")["phase"] == "Secondary"
-    assert gateway.location("frozen") == gateway.page("secondary")
-    assert len(tenants.status("frozen")["history"]) == 1
+    time.sleep(1)  # what it might still have sent has arrived
+    assert tenants.status("frozen")["phase"] == "Primary"
+    assert gateway.location("frozen") == gateway.page("primary")
+    assert [entry["type"] for entry in tenants.status("frozen")["history"]] == ["Failback", "Failover"]
     assert second.process.poll() is None
 
 

@@ -21,7 +21,7 @@ from bcp_operator.systems.pace import Pace, retry_delay_seconds
 from bcp_operator.systems.session import Session
 from bcp_operator.systems.transport import open_client
 from bcp_operator.systems.writer import WritableClient
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.http_server import Fake, Hang, Reset, Seen, serve
@@ -317,6 +317,7 @@ def test_how_long_to_wait() -> None:
 
 
 @given(st.text(max_size=40), st.floats(0, 4e9))
+@example("0\x1f", 0.0)  # white space to a regular expression, none to float()
 def test_no_retry_after_stops_a_run(told: str, now: float) -> None:
     assert 0 <= retry_delay_seconds(1, {"retry-after": told}, now) < math.inf
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 MAX_ATTEMPTS = 6
 RETRY_BUDGET_SECONDS = 60.0
-_SECONDS = re.compile(r"^\s*[0-9]{1,9}\s*$")  # RFC 9110 10.2.3; isdigit() takes more for digits than float() does
+_SECONDS = re.compile(r"^\s*([0-9]{1,9})\s*$")  # RFC 9110 10.2.3; isdigit() takes more for digits than float() does
 
 
 class Pace:
@@ -50,8 +50,8 @@ def retry_delay_seconds(attempt: int, headers: Mapping[str, str] | None, now_epo
 
 
 def _retry_after_seconds(text: str, now_epoch_seconds: float) -> float | None:
-    if _SECONDS.match(text):
-        return float(text)
+    if seconds := _SECONDS.match(text):
+        return float(seconds[1])
     try:
         at: float = email.utils.parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError, OverflowError):
