@@ -74,6 +74,14 @@ bench-switch: venv ## 20 switches through Ingress beside the same patch by hand,
 bench-failover: venv ## 200 switches each through Ingress, HTTPRoute and RFC 2136 beside the floor (20 min); fails when a target is missed
 	$(PY) -m tests.perf.failover --switches 200 --out build/bench-failover.json
 
+.PHONY: bench-sync
+bench-sync: venv ## a sync beside a bare client making the same requests, and a million entities; fails when a target is missed
+	$(PY) -m tests.perf.sync_speed --out build/bench-sync.json
+
+.PHONY: crash-sweep
+crash-sweep: venv ## kill a sync at three points of every request, one run per point; fails on anything lost, twice or dangling
+	$(PY) -m tests.systems.crash --out build/crash-sweep.json
+
 .PHONY: up
 up: venv ## start the test cluster
 	$(PY) -m tests.cluster up

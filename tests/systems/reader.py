@@ -6,6 +6,7 @@ managers are compared under that correspondence. Fields that a server computes i
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -167,3 +168,53 @@ def _memberships(
             result.differences.append(f"group {group['displayName']}: {missing} members missing, {extra} too many")
         if dangling := members - known:
             result.differences.append(f"group {group['displayName']}: {len(dangling)} members that do not exist")
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """All of one directory in terms of names: equal for two directories that say the same, whatever their IDs."""
+
+    entities: dict[tuple[str, str], list[str]]  # (kind, name) -> what each entity of that name says
+    dangling: list[str]  # references to nobody
+
+
+@dataclass(frozen=True)
+class Count:
+    """What a directory lacks, and has too much of, beside what it should say."""
+
+    lost: int  # missing, or saying something else
+    duplicated: int
+    dangling: int
+
+
+def portrait(directory: Directory) -> Portrait:
+    """Read a directory completely and say everything by names."""
+    users, groups = directory.list("Users"), directory.list("Groups")
+    names = {u["id"]: f"user {u['userName']}" for u in users} | {g["id"]: f"group {g['displayName']}" for g in groups}
+    found, dangling = dict[tuple[str, str], list[str]](), list[str]()
+
+    def called(owner: str, identifier: str) -> str:
+        if identifier not in names:
+            dangling.append(f"{owner} refers to {identifier}")
+        return names.get(identifier, identifier)
+
+    for kind, key, resources in (("user", "userName", users), ("group", "displayName", groups)):
+        for resource in resources:
+            said = {k: v for k, v in resource.items() if k not in COMPUTED} | {"schemas": sorted(resource["schemas"])}
+            owner = names[resource["id"]]
+            if manager := said.get(ENTERPRISE, {}).get("manager"):
+                said[ENTERPRISE] = {**said[ENTERPRISE], "manager": called(owner, manager["value"])}
+            if "members" in said:
+                said["members"] = sorted(called(owner, member["value"]) for member in said["members"])
+            found.setdefault((kind, resource[key]), []).append(json.dumps(said, sort_keys=True))
+    return Portrait({who: sorted(what) for who, what in found.items()}, dangling)
+
+
+def count(expected: Portrait, found: Portrait) -> Count:
+    """Compare by names. An entity that says something else than it should counts as lost."""
+    lost = duplicated = 0
+    for who in expected.entities.keys() | found.entities.keys():
+        wanted, there = Counter(expected.entities.get(who, [])), Counter(found.entities.get(who, []))
+        duplicated += max(0, there.total() - wanted.total())
+        lost += (wanted - there).total()
+    return Count(lost, duplicated, len(found.dangling))

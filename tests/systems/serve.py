@@ -4,6 +4,9 @@ Runs in its own environment (`requirements.txt` beside this file: scim2-server a
 server it puts only a login page that names the system, a health page, an access log on standard output and the state from a dump.
 scim2-server has no option to load a dump and logs no machine-readable access lines, hence this launcher.
 
+With `--snapshots` a test can have the directory's state kept and brought back: PUT and POST /snapshots/<name>; new IDs then
+follow from names, so that the same run makes the same requests.
+
     python serve.py scim  --name PRIMARY --port 8080 --token-file token --dump world.json
     python serve.py kinto --name PRIMARY --port 8080 --dump buckets.json
 """
@@ -17,6 +20,7 @@ import io
 import json
 import logging
 import sys
+import uuid
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -33,10 +37,11 @@ PAGE = """<!doctype html>
 """
 
 
-def scim(token: str, dump: list[dict[str, Any]], without: set[str]) -> App:
+def scim(token: str, dump: list[dict[str, Any]], without: set[str], snapshots: str = "") -> App:
     """scim2-server over its own in-memory storage, filled with the resources of a dump (ids as given).
 
     `without` names features that its ServiceProviderConfig doesn't offer, and that it then refuses: bulk, patch, etag, filter.
+    `snapshots`: not empty = with snapshots, and IDs that follow from it and from names.
     """
     from scim2_server.memory import InMemoryStorage  # type: ignore[import-not-found]
     from scim2_server.testserver.application import BearerTokenApplication  # type: ignore[import-not-found]
@@ -47,11 +52,43 @@ def scim(token: str, dump: list[dict[str, Any]], without: set[str]) -> App:
         getattr(provider.config, feature).supported = False
     types = {t.name: t for t in provider.resource_types}
     storage = InMemoryStorage()
+    if snapshots:
+        storage.generate_id = lambda kind, made: _identifier(snapshots, kind, made, storage.resources)
     with provider:
         models = {name: provider.model_for(t) for name, t in types.items()}
         storage.resources = [models[r["meta"]["resourceType"]].model_validate(r) for r in dump]
     app: App = BearerTokenApplication(storage, provider, bearer_tokens=[token])
-    return app
+    return _keeping(app, storage) if snapshots else app
+
+
+def _identifier(seed: str, kind: Any, made: Any, present: list[Any]) -> str:
+    """An ID that is the same in every run, and another one for each entity of one name."""
+    name = _name(made)
+    twins = sum(1 for other in present if type(other) is type(made) and _name(other) == name)
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"{seed}/{kind.name}/{name}/{twins}").hex
+
+
+def _name(resource: Any) -> Any:
+    return getattr(resource, "user_name", None) or resource.display_name
+
+
+def _keeping(app: App, storage: Any) -> App:
+    """PUT /snapshots/<name> keeps the state, POST brings it back."""
+    kept: dict[str, list[Any]] = {}
+
+    def serve(environ: Environ, start_response: Any) -> Iterable[bytes]:
+        path: str = environ.get("PATH_INFO", "")
+        if not path.startswith("/snapshots/"):
+            return app(environ, start_response)
+        with storage.lock:
+            if environ["REQUEST_METHOD"] == "PUT":
+                kept[path] = [resource.model_copy(deep=True) for resource in storage.resources]
+            else:
+                storage.resources = [resource.model_copy(deep=True) for resource in kept[path]]
+        start_response("204 No Content", [])
+        return []
+
+    return serve
 
 
 def kinto(password: str, dump: dict[str, dict[str, list[dict[str, Any]]]]) -> App:
@@ -154,6 +191,7 @@ def main() -> None:
     parser.add_argument("--dump", type=Path, help="JSON state to start with")
     parser.add_argument("--without", default="bulk", help="SCIM features that are not offered, separated by commas")
     parser.add_argument("--threads", type=int, default=8)
+    parser.add_argument("--snapshots", action="store_true", help="scim only: keep and bring back states, fixed IDs")
     args = parser.parse_args()
 
     from waitress.server import create_server  # type: ignore[import-untyped]
@@ -162,7 +200,8 @@ def main() -> None:
     token = args.token_file.read_text().strip()
     if args.kind == "scim":
         without = set(filter(None, args.without.split(",")))
-        app = scim(token, json.loads(args.dump.read_text()) if args.dump else [], without)
+        dump = json.loads(args.dump.read_text()) if args.dump else []
+        app = scim(token, dump, without, args.name if args.snapshots else "")
     else:
         app = kinto(token, json.loads(args.dump.read_text()) if args.dump else {})
     server = create_server(

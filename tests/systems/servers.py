@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.systems.web import Request, access_log
+from tests.systems.web import Request, access_log, ask
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements.txt"
@@ -83,6 +83,14 @@ class Server:
         """The access log so far."""
         return access_log(list(self.lines))
 
+    def keep(self, name: str) -> None:
+        """Remember the state under a name."""
+        assert ask(f"{self.base}/snapshots/{name}", method="PUT").status == 204
+
+    def restore(self, name: str) -> None:
+        """Bring a remembered state back."""
+        assert ask(f"{self.base}/snapshots/{name}", method="POST").status == 204
+
     def kill(self) -> None:
         """End it at once, as a machine that dies."""
         self.process.send_signal(signal.SIGKILL)
@@ -96,13 +104,17 @@ def start_scim(
     dump: list[dict[str, Any]] | None = None,
     name: str = "PRIMARY",
     without: str = "bulk",
+    *,
+    snapshots: bool = False,
 ) -> Iterator[Server]:
     """A scim2-server; SCIM lives at `server.base + "/v2"`, with `Authorization: Bearer <token>`.
 
     `dump` is a list of SCIM resources with `id` and `meta.resourceType` (see `world.scim_dump`). `without` names the
-    features that it doesn't offer, separated by commas: bulk, patch, etag, filter.
+    features that it doesn't offer, separated by commas: bulk, patch, etag, filter. `snapshots`: its state can be
+    kept and brought back (`Server.keep`, `Server.restore`), and IDs of new entities follow from their names.
     """
-    with _start("scim", port, token, dump, name, ["--without", without]) as server:
+    more = ["--without", without, *(["--snapshots"] if snapshots else [])]
+    with _start("scim", port, token, dump, name, more) as server:
         yield server
 
 

@@ -38,7 +38,7 @@ def test_values_and_removal() -> None:
     assert list(paths.values(body, paths.parse("members[].value"))) == ["1", "2"]
     assert paths.first(body, paths.parse("nothing.there")) is None
     for text in ("members[].$ref", "meta", "absent.field", "members.value"):
-        paths.remove(body, paths.parse(text))
+        body = paths.without(body, paths.parse(text))
     assert body == {"members": [{"value": "1"}, {"value": "2"}, "odd"]}
 
 

@@ -1,6 +1,7 @@
 """The one transport: deadlines, certificates, where it connects, and what it never does."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,24 @@ def test_addresses() -> None:
     for bad in ("h.test/x", "u@h.test", "", "h:port"):
         with pytest.raises(ValueError, match=r"."):
             split_host_port(bad)
+
+
+async def test_a_request_searches_for_no_module() -> None:
+    searched: list[str] = []
+
+    class Finder:
+        def find_spec(self, name: str, *_: object) -> None:
+            searched.append(name)
+
+    async with serve(lambda _: (200, {}, {})) as fake, open_client() as http:
+        await http.request("GET", fake.url)  # what is imported once is imported now
+        sys.meta_path.insert(0, Finder())
+        try:
+            for _ in range(3):
+                await http.request("POST", fake.url, body=b"{}")
+        finally:
+            del sys.meta_path[0]
+    assert searched == []
 
 
 async def test_many_at_once_share_connections() -> None:

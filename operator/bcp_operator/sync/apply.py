@@ -27,7 +27,7 @@ from .spool import Spool
 from .world import Action, Head, Match, Scope
 
 MAX_FAILURES_IN_A_ROW = 20
-_SYSTEM_FAILURES = frozenset({"Unauthorized", "Unreachable"})
+_SYSTEM_FAILURES = frozenset({"Unauthorized", "Throttled"})  # and no answer at all; a 500 may be this entity's alone
 log = logging.getLogger(__name__)
 
 
@@ -150,7 +150,7 @@ class Applier:
                 return
             self._tally.error(action.type, action.key or action.primary_id, str(error))
             log.warning("entity failed", extra={"type": action.type, "key": action.key, "reason": str(error)})
-            self._failures_in_a_row += error.reason in _SYSTEM_FAILURES
+            self._failures_in_a_row += error.reason in _SYSTEM_FAILURES or not error.answered
             if self._failures_in_a_row >= MAX_FAILURES_IN_A_ROW:
                 raise SecondaryDown(f"{MAX_FAILURES_IN_A_ROW} writes in a row failed, the last with {error}") from None
 
@@ -242,7 +242,8 @@ class Applier:
             return
         current = self._spool.body("secondary", name, match.secondary_id)
         own = self._scope.secondary.types[name]
-        last = self._last_written(match, name, primary_id)
+        row = self._store.by_primary(name, primary_id) if match.how == "row" else None
+        last: FieldHashes = row.fields if row else {}
         desired, _ = settle(wanted.content, current, immutable_fields(own, wanted.content, current), last)
         changes = {} if action.kind == "refresh" else diff(desired, current, last)
         stored: Content | None = current
@@ -282,7 +283,10 @@ class Applier:
             if error.reason != "Stale":
                 raise
             written = await self._as_wanted(name, secondary_id, changes)
-        return self._noted(name, written)
+        stored = self._noted(name, written)
+        row = self._store.by_primary(name, action.primary_id or "") if stored is None else None
+        # Silent a second time: what it listed in between is believed.
+        return current if row is not None and row.unread(content_hash(desired)) else stored
 
     async def _as_wanted(self, name: str, secondary_id: str, changes: Changes) -> Written:
         """An update met another version: perhaps our own, whose answer was lost. Raises CallFailed."""
@@ -309,10 +313,6 @@ class Applier:
         """References left out: no such target; or it was to be made by now, and was not."""
         for path in sorted(fields):
             self._tally.unresolved_reference(action.type, action.key, path)
-
-    def _last_written(self, match: Match, name: str, primary_id: str) -> FieldHashes:
-        row = self._store.by_primary(name, primary_id) if match.how == "row" else None
-        return row.fields if row else {}
 
     async def _deactivate(self, action: Action) -> None:
         name, secondary_id = action.type, action.secondary_id or ""

@@ -277,7 +277,8 @@ def _compare(planner: _Planner, head: Head, match: Match) -> Iterator[Action]:
     if row and theirs and settled and match.how == "row" and _as_written(row, desired_hash, theirs.hash):
         yield _action(planner, head, "unchanged", match, unresolved=unresolved)
         return
-    if row and settled and match.how == "row" and _unread(row, desired_hash):
+    blind = not planner.own.tells_what_it_stored
+    if row and settled and match.how == "row" and blind and row.unread(desired_hash):
         yield _action(planner, head, "refresh", match, unresolved=unresolved)
         return
     current = world.body("secondary", name, match.secondary_id or "")
@@ -306,11 +307,6 @@ def immutable_fields(own: EntityType, *contents: Content) -> set[str]:
 
 def _as_written(row: Row, primary_hash: str, secondary_hash: str) -> bool:
     return row.status == "ACTIVE" and (row.primary_hash, row.secondary_hash) == (primary_hash, secondary_hash)
-
-
-def _unread(row: Row, primary_hash: str) -> bool:
-    """Written last time, but what the secondary made of it wasn't learned: what it lists now is taken for that."""
-    return row.status == "ACTIVE" and row.primary_hash == primary_hash and row.secondary_hash is None
 
 
 def _action(

@@ -117,7 +117,8 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
                 finish(decision, scope, store, this.tally)
                 note_alone(scope, spool, store, this.tally)
                 note_readiness(scope, spool, this.tally)
-                log.info("done", extra={"reads": primary.requests, "writes": secondary.writes})
+                reads = primary.requests + secondary.requests - secondary.writes
+                log.info("done", extra={"reads": reads, "writes": secondary.writes})
     return this.report()
 
 

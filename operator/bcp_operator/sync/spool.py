@@ -94,12 +94,12 @@ class Spool:
 
     def with_key(self, side: Side, type_name: str, key: str) -> Sequence[Head]:
         """Entities with that natural key, ordered by ID."""
-        query = _HEADS + " AND key = ? ORDER BY id"
+        query = _by("by_key") + " AND key = ? ORDER BY id"
         return [_head(row) for row in self._db.execute(query, (side, type_name, key))]
 
     def with_marker(self, side: Side, type_name: str, marker: str) -> Sequence[Head]:
         """Entities that carry that correlation ID, ordered by ID."""
-        query = _HEADS + " AND marker = ? ORDER BY id"
+        query = _by("by_marker") + " AND marker = ? ORDER BY id"
         return [_head(row) for row in self._db.execute(query, (side, type_name, marker))]
 
     def body(self, side: Side, type_name: str, entity_id: str) -> Content:
@@ -214,6 +214,11 @@ def _row(side: Side, type_name: str, head: Head, body: Content) -> tuple[object,
 
 def _aliases(side: Side, type_name: str, head: Head) -> list[tuple[str, ...]]:
     return [(side, type_name, name, as_text(value), head.id) for name, value in head.traits.ids.items()]
+
+
+def _by(index: str) -> str:
+    """Left to itself SQLite walks through the whole listing, because that is in order already: quadratic in all."""
+    return _HEADS.replace("FROM entity", f"FROM entity INDEXED BY {index}")
 
 
 def _head(row: tuple[str, str | None, str | None, int, str, int, str | None]) -> Head:

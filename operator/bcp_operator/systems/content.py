@@ -9,9 +9,12 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from .paths import Path, remove
+from .paths import Path, without
 
 Content = dict[str, Any]
+_CANONICAL = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":")
+).encode  # made once: every entity passes several times
 
 
 class _Removed:
@@ -27,7 +30,7 @@ Changes = dict[str, Any]  # top-level field -> new value, or REMOVED
 
 def canonical(value: Any) -> str:
     """JSON text that is the same for equal values: sorted keys, no spaces, ASCII (half a surrogate pair is no text)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return _CANONICAL(value)
 
 
 def content_hash(value: Any) -> str:
@@ -53,9 +56,9 @@ def written_hashes(sent: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[s
 
 def strip(raw: Mapping[str, Any], ignore: Sequence[Path], *, empty_is_absent: bool) -> Content:
     """A copy of what a system gave without the ignored fields and, where the profile says so, without empty ones."""
-    body: Content = json.loads(json.dumps(raw)) if ignore else dict(raw)
+    body: Content = dict(raw)
     for path in ignore:
-        remove(body, path)
+        body = without(body, path)
     if not empty_is_absent:
         return body
     pruned = _without_empty(body)

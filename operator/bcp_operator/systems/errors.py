@@ -23,12 +23,13 @@ class CallFailed(Exception):
     """A call was answered with an error, or not at all.
 
     `reason` is an ErrorClass or: Unreachable (never handled), OutcomeUnknown (may have been handled), BadAnswer (answer
-    isn't what the profile says), Changing (a listing that changed while it was read).
+    isn't what the profile says), Changing (a listing that changed while it was read). `answered` is False when no
+    answer came at all.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, answered: bool = True) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason, self.answered = reason, answered
 
     def __str__(self) -> str:
         return f"{self.reason}: {super().__str__()}"

@@ -53,17 +53,17 @@ def values(body: Any, path: Path) -> Iterator[Any]:
             yield from values(element, rest)
 
 
-def remove(body: Any, path: Path) -> None:
-    """Take the field out of the body, in place."""
+def without(body: Any, path: Path) -> Any:
+    """The body without the field; parts not on the path are shared with the original, not copied."""
     step, rest = path[0], path[1:]
     if not isinstance(body, dict) or step.name not in body:
-        return
+        return body
     if not rest:
-        del body[step.name]
-        return
+        return {name: value for name, value in body.items() if name != step.name}
     value = body[step.name]
-    for element in value if step.each and isinstance(value, list) else [value]:
-        remove(element, rest)
+    if step.each and isinstance(value, list):
+        return {**body, step.name: [without(element, rest) for element in value]}
+    return {**body, step.name: without(value, rest)}
 
 
 def rewrite(body: dict[str, Any], path: Path, change: Callable[[Any], Any]) -> dict[str, Any]:

@@ -127,8 +127,8 @@ class Session:
                 )
             except TransportError as error:
                 if not error.maybe_handled:
-                    return None, CallFailed("Unreachable", str(error)), True
-                return None, CallFailed("OutcomeUnknown", str(error)), request.repeatable
+                    return None, CallFailed("Unreachable", str(error), answered=False), True
+                return None, CallFailed("OutcomeUnknown", str(error), answered=False), request.repeatable
         meaning = classify([*request.errors, *self.profile.errors], answer.status, answer.body)
         if meaning is None:
             return answer, None, False

@@ -36,6 +36,14 @@ class Row:
     status: Status = "PENDING"
     version: int = 0
 
+    def unread(self, primary_hash: str) -> bool:
+        """Written with that content last time, and what the secondary made of it wasn't learned.
+
+        A secondary that can never tell is believed: what it lists then is what it made of it. One that can is written
+        to again where it differs, since it may have been edited there; the second time it is believed, too.
+        """
+        return self.status == "ACTIVE" and self.primary_hash == primary_hash and self.secondary_hash is None
+
 
 class Store(Protocol):
     """Rows of one pair of systems; rows of other pairs are never seen. Every method raises StoreError."""

@@ -131,6 +131,12 @@ class EntityType(ProfileModel):
         return frozenset(reference.path for reference in self.references if reference.required)
 
     @cached_property
+    def tells_what_it_stored(self) -> bool:
+        """Whether a write's answer, or reading the entity afterwards, says what the system made of it."""
+        writes = [call for call in (self.create, self.update) if call is not None]
+        return self.read is not None or all(call.entity is not None for call in writes)
+
+    @cached_property
     def marker_path(self) -> paths.Path | None:
         """Parsed `marker`."""
         return paths.parse(self.marker) if self.marker else None
