@@ -169,7 +169,9 @@ def instance(monkeypatch: pytest.MonkeyPatch, heard_signals: None) -> Iterator[I
     while _started:
         process = _started.pop()
         process.kill()
-        process.communicate()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
     ran("down")
     _started.clear()
     for lock in (instance.folders.lock, instance.folders.users_lock):
