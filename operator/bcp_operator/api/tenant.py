@@ -277,7 +277,7 @@ class FailoverSpec(Model):
     requested_at: Timestamp | None = Field(
         None,
         description="When it was asked for, RFC 3339 with Z or offset. The way back needs a newer one than the last, "
-        "and override and secondaryChanges count only with a newer one.",
+        "and mode, override and secondaryChanges count only with a newer one.",
         json_schema_extra={"pattern": RFC3339_PATTERN},
     )
     mode: Mode | None = Field(
@@ -294,7 +294,7 @@ class FailoverSpec(Model):
     secondary_changes: Literal["Keep", "Discard"] | None = Field(
         None,
         description="Consent, one-shot: Discard lets the sync overwrite what was changed in the secondary; needs a newer "
-        "requestedAt and the right failover-override. Absent or Keep: the way back is held.",
+        "requestedAt and the right failover-override. Absent or Keep: the way back is refused.",
     )
 
 
