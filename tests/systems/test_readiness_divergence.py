@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.systems import test_sync_pairs
+from tests.systems.kubeapi import until
 from tests.systems.reader import ENTERPRISE, Directory
 from tests.systems.test_sync_pairs import Pair
 
@@ -91,6 +92,7 @@ def test_diverge_tells_what_was_done_there_also_when_the_primary_is_dead(scim: P
     primary, _ = scim.directories()
     people = [user for user in primary.list("Users") if ENTERPRISE not in user]
     titled, both, gone = people[:3]
+    synced = scim.written()
     secondary.change("Users", twin(secondary, titled), title="Night shift")
     secondary.change("Users", twin(secondary, both), title="Carried back")
     primary.change("Users", both["id"], title="Carried back")
@@ -99,7 +101,9 @@ def test_diverge_tells_what_was_done_there_also_when_the_primary_is_dead(scim: P
     team = next(group for group in secondary.list("Groups") if not group.get("members"))
     secondary.change("Groups", team["id"], members=[{"value": made["id"], "type": "User"}])
 
-    before = scim.written()
+    before = synced + 5
+    # The access log is written after the answer.
+    until(lambda: scim.written() == before or None, "the five edits to be in the access log")
     document = json.loads(output(scim, "diverge"))
     told = {(one["type"], one["change"], one["key"]): one["fields"] for one in document["differences"]}
     users = {key: fields for key, fields in told.items() if key[0] == "user"}
