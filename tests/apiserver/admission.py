@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import yaml
@@ -12,6 +11,7 @@ from tests.apiserver.api import Api, collection
 from tests.apiserver.manifests import Object, edited, simple_tenant
 from tests.cluster.access import Cluster
 from tests.unit.charts import render
+from tests.waiting import until
 
 OURS = ("tenants.bcp-operator.io", "policies.bcp-operator.io", "requester.bcp-operator.io")
 LABEL = "bcp-operator.io/policies-of"
@@ -113,14 +113,6 @@ class People:
         """Drop the connections."""
         for api in self._apis.values():
             api.close()
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
-    """Wait until a condition holds; fail the test after the deadline."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 def in_force(people: People, *, stamp: bool) -> None:

@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,10 @@ from typing import Any
 import yaml
 
 from tests.cluster.access import Cluster
+from tests.waiting import until
 
 WRITER = Path(__file__).parent / "fence_writer.py"
 Object = dict[str, Any]
-
-
-def until(happened: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    """Wait for a condition; returns what it gave."""
-    end = time.monotonic() + seconds
-    while not (value := happened()):
-        assert time.monotonic() < end, f"{what} did not happen within {seconds} s"
-        time.sleep(0.05)
-    return value
 
 
 @dataclass

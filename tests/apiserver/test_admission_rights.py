@@ -9,10 +9,11 @@ import pytest
 from bcp_operator.api.tenant import BCPTenantSpec
 
 from tests.apiserver import admission
-from tests.apiserver.admission import OPERATOR, PEOPLE, People, until
+from tests.apiserver.admission import OPERATOR, PEOPLE, People
 from tests.apiserver.api import Api
 from tests.apiserver.manifests import Object, edited, policy, simple_tenant
 from tests.cluster.access import Cluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 

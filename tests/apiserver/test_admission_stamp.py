@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.apiserver import admission
-from tests.apiserver.admission import People, until
+from tests.apiserver.admission import People
 from tests.apiserver.api import Answer, Api
 from tests.apiserver.manifests import edited, simple_tenant
 from tests.cluster.access import Cluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 import pytest
 from bcp_operator.sync.fence import LEASE_SECONDS, ApiServer, publish_report
 
-from tests.apiserver.fence_desk import Desk, Object, until
+from tests.apiserver.fence_desk import Desk, Object
 from tests.cluster.access import Cluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 

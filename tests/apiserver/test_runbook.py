@@ -16,10 +16,11 @@ from bcp_operator.continuity import runbook
 from bcp_operator.continuity.observed import Observed
 
 from tests.apiserver import admission
-from tests.apiserver.admission import People, until
+from tests.apiserver.admission import People
 from tests.apiserver.api import Api, Object
 from tests.apiserver.manifests import DROP, edited, tenant
 from tests.cluster.access import Cluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 

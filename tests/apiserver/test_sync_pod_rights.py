@@ -10,8 +10,9 @@ import yaml
 
 from tests.apiserver.admission import apart, place_under_policies
 from tests.cluster.access import Cluster
-from tests.systems.kubeapi import ApiError, KubeApi, until
+from tests.systems.kubeapi import ApiError, KubeApi
 from tests.unit.charts import render
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 

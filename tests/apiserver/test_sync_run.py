@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.apiserver.fence_desk import Desk, until
+from tests.apiserver.fence_desk import Desk
 from tests.cluster.access import Cluster
 from tests.systems import world
 from tests.systems.reader import compare
 from tests.systems.servers import start_scim
 from tests.systems.test_sync_pairs import WRITES, Pair, make
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 

@@ -13,10 +13,10 @@ from tests.demo.teller import chapter, say, show, table
 from tests.systems import tenants, world
 from tests.systems.client import Client, asking
 from tests.systems.deploy import Object, RentedSystem
-from tests.systems.kubeapi import until
 from tests.systems.reader import Comparison, compare
 from tests.systems.stack import OPERATOR, Stack
 from tests.systems.tenants import TEAM
+from tests.waiting import until
 
 LOGIN = "https://login.acme.test/"
 NOTICED_SECONDS = 3.0

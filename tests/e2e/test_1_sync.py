@@ -12,11 +12,11 @@ import pytest
 from tests.e2e.conftest import KINTO_PRIMARY, KINTO_SECONDARY, LOCAL_GROUP, PRIMARY, SECONDARY, synced
 from tests.systems import tenants
 from tests.systems.deploy import RentedSystem, secret
-from tests.systems.kubeapi import until
 from tests.systems.reader import compare
 from tests.systems.stack import OPERATOR, Stack
 from tests.systems.tenants import TEAM
 from tests.systems.web import ask
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -13,10 +13,11 @@ import yaml
 from tests.e2e.conftest import ACME, KINTO_PRIMARY, KINTO_SECONDARY
 from tests.systems import tenants
 from tests.systems.client import Client, asking
-from tests.systems.kubeapi import ApiError, until
+from tests.systems.kubeapi import ApiError
 from tests.systems.reader import compare
 from tests.systems.stack import OPERATOR, Stack
 from tests.systems.tenants import TEAM
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

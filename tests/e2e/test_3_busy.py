@@ -10,10 +10,10 @@ import pytest
 from tests.e2e.test_2_switch import fail_back, fail_over, holder, writes
 from tests.systems import tenants, world
 from tests.systems.deploy import RentedSystem
-from tests.systems.kubeapi import until
 from tests.systems.reader import compare
 from tests.systems.stack import Stack
 from tests.systems.tenants import TEAM
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

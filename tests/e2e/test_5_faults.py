@@ -13,9 +13,9 @@ from tests.e2e.conftest import PRIMARY, SECONDARY
 from tests.e2e.test_2_switch import PRIMARY_PAGE, SECONDARY_PAGE, fail_back, fail_over, holder, settled, unconditional
 from tests.systems import tenants
 from tests.systems.client import asking
-from tests.systems.kubeapi import until
 from tests.systems.stack import OPERATOR, TRAEFIK, Stack
 from tests.systems.tenants import TEAM
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -11,9 +11,9 @@ import pytest
 from tests.e2e.conftest import PRIMARY, SECONDARY
 from tests.e2e.test_2_switch import PRIMARY_PAGE, SECONDARY_PAGE, fail_over, settled
 from tests.systems import tenants
-from tests.systems.kubeapi import until
 from tests.systems.stack import OPERATOR, Stack
 from tests.systems.tenants import TEAM
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -26,9 +26,9 @@ from tests.cluster import Cluster
 from tests.perf.ways import DEADLINE_SECONDS, MAKERS, PRIMARY, SECONDARY, Way, rest, set_up
 from tests.systems import tenants
 from tests.systems.deploy import Object
-from tests.systems.kubeapi import until
 from tests.systems.stack import TRAEFIK, Stack
 from tests.systems.tenants import TEAM
+from tests.waiting import until
 
 SETTLE_SECONDS = 2.5
 TARGETS = {"median": 0.5, "p95": 1.0, "max": 2.0, "ratio": 6.0, "shortfall": 0.1, "other answers": 0.0}

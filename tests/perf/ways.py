@@ -17,10 +17,10 @@ import dns.update
 from tests.systems import tenants
 from tests.systems.client import asking
 from tests.systems.deploy import Object, RentedSystem, ingress, secret
-from tests.systems.kubeapi import until
 from tests.systems.nameserver import ALGORITHM, KEY_NAME, SECRET, NameServer, start_bind, watching
 from tests.systems.stack import TRAEFIK, Stack
 from tests.systems.tenants import TEAM
+from tests.waiting import until
 
 REDIRECT = "nginx.ingress.kubernetes.io/temporal-redirect"
 PRIMARY = RentedSystem("primary", "scim", "primary.saas.test", "primary-token")

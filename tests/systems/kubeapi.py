@@ -8,13 +8,14 @@ import json
 import ssl
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import yaml
+
+from tests.waiting import until
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -184,16 +185,6 @@ class KubeApi:
     def wait_gone(self, kind: str, namespace: str | None, name: str, deadline_seconds: float = 30) -> None:
         """Look until the object is gone."""
         until(lambda: self.get(kind, namespace, name) is None, f"{kind} {name} gone", deadline_seconds)
-
-
-def until(look: Callable[[], T | None], what: str, deadline_seconds: float = 30, every_seconds: float = 0.05) -> T:
-    """Call `look` until it gives something true and return that; raises AssertionError after the deadline."""
-    end = time.monotonic() + deadline_seconds
-    while not (found := look()):
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline_seconds} s: {what}")
-        time.sleep(every_seconds)
-    return found
 
 
 def _pem(part: Object, key: str, kubeconfig: str | Path) -> str:

@@ -17,10 +17,11 @@ import yaml
 
 from tests.systems.deploy import NAMESPACE as SYSTEMS
 from tests.systems.deploy import Object, RentedSystem, secret
-from tests.systems.kubeapi import KubeApi, until
+from tests.systems.kubeapi import KubeApi
 from tests.systems.reader import AGENT, Directory
 from tests.systems.tenants import TEAM
 from tests.systems.web import Net, Request, access_log, ask
+from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm" / "bcp-operator"

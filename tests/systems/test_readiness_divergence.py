@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.systems import test_sync_pairs
-from tests.systems.kubeapi import until
 from tests.systems.reader import ENTERPRISE, Directory
 from tests.systems.test_sync_pairs import Pair
+from tests.waiting import until
 
 scim = test_sync_pairs.scim
 USER = "urn:ietf:params:scim:schemas:core:2.0:User"
