@@ -21,7 +21,7 @@ NOW, LATER = "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"
 NOBODY: frozenset[str] = frozenset()
 EVERYBODY = frozenset(PEOPLE)
 SETUP, SYNC = frozenset({"sam"}), frozenset({"sid"})
-FAILOVER, OVERRIDE = frozenset({"flo", "una", "run"}), frozenset({"flo", "run"})
+FAILOVER, OVERRIDE = frozenset({"flo", "una", "run", "bob"}), frozenset({"flo", "run", "bob"})
 
 # What a change touches -> the change -> who may make it. `val` has no verb to write with, so never `val`.
 WRITERS = EVERYBODY - {"val"}
@@ -58,6 +58,7 @@ CHANGES: dict[str, tuple[Object, frozenset[str]]] = {
         {"spec": {"failover": {"secondaryChanges": "Discard", "requestedAt": NOW}}},
         OVERRIDE,
     ),
+    "failover.approvedBy, without four-eyes": ({"spec": {"failover": {"approvedBy": "me"}}}, NOBODY),
     "failover and sync": (
         {"spec": {"failover": {"activeSystem": "Secondary"}, "sync": {"enabled": False}}},
         NOBODY,
