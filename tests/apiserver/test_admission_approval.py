@@ -180,7 +180,7 @@ def test_breaking_the_glass_is_a_right_of_its_own(people: People, tenant: str) -
 
 def test_a_glass_that_was_broken_does_not_stay_open_for_others(people: People, tenant: str) -> None:
     assert people["bob"].merge(tenant, switch(**GLASS)).ok
-    left_over = {"spec": {"failover": {"requestedAt": LATER}}}
+    left_over: Object = {"spec": {"failover": {"requestedAt": LATER}}}
     refused(people["flo"].merge(tenant, left_over, dry=True), "remove FourEyes from spec.failover.override")
     left_over["spec"]["failover"]["override"] = None
     assert people["flo"].merge(tenant, left_over, dry=True).ok

@@ -58,7 +58,6 @@ CHANGES: dict[str, tuple[Object, frozenset[str]]] = {
         {"spec": {"failover": {"secondaryChanges": "Discard", "requestedAt": NOW}}},
         OVERRIDE,
     ),
-    "failover.approvedBy, without four-eyes": ({"spec": {"failover": {"approvedBy": "me"}}}, NOBODY),
     "failover and sync": (
         {"spec": {"failover": {"activeSystem": "Secondary"}, "sync": {"enabled": False}}},
         NOBODY,
@@ -183,6 +182,13 @@ def test_a_consent_left_over_does_not_count_for_somebody_without_the_right(
     )
     cleared = {"spec": {"failover": {"override": None, "requestedAt": LATER}}}
     assert people["una"].merge(tenant, cleared, dry=True).ok
+
+
+def test_an_approval_is_refused_where_it_would_have_no_effect(people: People, admin: Api, tenant: str) -> None:
+    failed_over(admin, tenant)
+    answer = people["ann"].merge(tenant, {"spec": {"failover": {"approvedBy": "me"}}}, dry=True)
+    assert answer.status == 403
+    assert "the operator runs without four-eyes" in answer.message
 
 
 def test_the_latch_binds_holders_of_the_right_too(people: People, admin: Api, tenant: str) -> None:
