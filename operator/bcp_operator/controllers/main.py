@@ -136,6 +136,7 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> _Parts:
     observer = Observer(kube, cache, around, claims, Watched(monitor, certificates))
     notifier = Notifier(kube, config.hosts, events, actor.check)
     tenants = TenantReconciler(kube, cache, observer, actor, events, notifier=notifier)
+    tenants.others_switch = lambda: queue.pressing
     policies = PolicyReconciler(kube, cache, actor)
     watches = Watches(cache, queue, tenants, policies, claims)
     audit = Audit(kube, cache, watches.take, config.watch_namespaces, labelled=LABELLED)

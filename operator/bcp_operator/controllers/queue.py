@@ -85,6 +85,11 @@ class Queue:
         """Nothing is waiting to be worked on or being worked on; alarms may be set."""
         return not self._waiting and not self._running
 
+    @property
+    def pressing(self) -> bool:
+        """Something urgent is waiting for a worker."""
+        return 0 in self._waiting.values()
+
     async def run(self) -> None:
         """Work until cancelled; raises LostLease when this process no longer leads."""
         async with asyncio.TaskGroup() as group:
