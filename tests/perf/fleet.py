@@ -242,7 +242,7 @@ async def run(args: argparse.Namespace) -> int:
                 replica = await enrol(bench)
                 for part in (idle, restart, kill, failover):  # the bare client leaves a mess, so it is the last
                     if part.__name__ in args.parts.split(","):
-                        replica = await part(bench, replica) or replica  # type: ignore[operator]
+                        replica = await part(bench, replica) or replica
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps({"tenants": args.tenants, "missed": bench.missed, **bench.figures}))
