@@ -105,8 +105,9 @@ class Operator:
         """A new process: no memory, an empty cache."""
         self.cache = Cache()
         hosts = HostPolicy.parse("*.example")
-        around = Surroundings(hosts, Image("image", "IfNotPresent"), False, self._build)
-        self.actor = Actor(self.kube, self.cache, lambda seconds: None, hosts)
+        image = Image("image", "IfNotPresent")
+        around = Surroundings(hosts, image, False, self._build)
+        self.actor = Actor(self.kube, self.cache, lambda seconds: None, hosts, image=image)
         self.monitor = Monitor(self.kube, hosts, lambda _: None, clock=lambda: self.clock.monotonic_seconds)
         self.notifier = Notifier(self.kube, self.notify_hosts, self.events, self.actor.check)
         watched = Watched(self.monitor, Certificates(self.kube, hosts, lambda _: None))

@@ -8,7 +8,7 @@ import hashlib
 import json
 from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -219,7 +219,24 @@ class RunReadiness(RunModel):
     unresolved: Count = Field(description="References that lead nowhere there.")
 
 
-class RunReport(RunModel):
+class Report(RunModel):
+    """What is left behind twice: short in the termination message, complete in a ConfigMap."""
+
+    def render(self, limit_bytes: int) -> str:
+        """The report as JSON of at most `limit_bytes` UTF-8 bytes; lists are cut, and `truncated` set, to fit."""
+        report = self
+        text = report.model_dump_json(by_alias=True)
+        while len(text.encode()) > limit_bytes:
+            report = report.shortened()
+            text = report.model_dump_json(by_alias=True)
+        return text
+
+    def shortened(self) -> Self:
+        """The same in fewer words, never with other totals. Raises ValueError when nothing is left to be cut."""
+        raise NotImplementedError
+
+
+class RunReport(Report):
     """What a run did. Short form: termination message. Complete form: report.json."""
 
     result: RunResult = Field(description="How it ended.")
@@ -245,16 +262,7 @@ class RunReport(RunModel):
     unsynced: list[RunIssue] = Field(default_factory=list, description="Types the secondary doesn't get, and why.")
     truncated: bool = Field(False, description="A list was cut to fit.")
 
-    def render(self, limit_bytes: int) -> str:
-        """The report as JSON of at most `limit_bytes` UTF-8 bytes; lists are cut, and `truncated` set, to fit."""
-        report = self
-        text = report.model_dump_json(by_alias=True)
-        while len(text.encode()) > limit_bytes:
-            report = report.shortened()
-            text = report.model_dump_json(by_alias=True)
-        return text
-
-    def shortened(self) -> "RunReport":
+    def shortened(self) -> Self:
         """Half of the longest list, or of the message, or no figures per type; never the totals."""
         names = ("errors", "unresolved", "kept", "withheld", "planned", "tripped", "without_login", "unsynced")
         lists = {name: getattr(self, name) for name in names}

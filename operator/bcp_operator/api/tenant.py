@@ -222,7 +222,8 @@ class SyncSpec(Model):
     trigger: Timestamp | None = Field(
         None,
         description="Run now: set it to the present time. A newer time is another run; status.sync.lastTrigger echoes "
-        "what was dealt with. While the sync is held or suspended it is passed over.",
+        "what was dealt with. While users are on the secondary it looks for what was changed there instead; otherwise, "
+        "while the sync is held or suspended, it is passed over.",
     )
     approve: ApprovalHash | None = Field(
         None,
@@ -287,14 +288,15 @@ class FailoverSpec(Model):
     )
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=5,
+        max_length=6,
         description="Consent, one-shot: safety rules to pass over. Needs a reason, a newer requestedAt and the right failover-override.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},  # one decision: never merged from two writers
     )
     secondary_changes: Literal["Keep", "Discard"] | None = Field(
         None,
         description="Consent, one-shot: Discard lets the sync overwrite what was changed in the secondary; needs a newer "
-        "requestedAt and the right failover-override. Absent or Keep: the way back is refused.",
+        "requestedAt and the right failover-override. Absent or Keep: the way back is refused where anything was changed "
+        "there, and what the first run after it would write waits for an approval.",
     )
 
 

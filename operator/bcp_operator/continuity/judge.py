@@ -54,12 +54,14 @@ def _hurried(seen: Observed, running: Operation) -> bool:
 
 
 def _absorb(running: Operation, request: Request) -> Operation:
-    """The same side is asked for again during a switch: what may be passed over is added to it, and used up by it."""
-    if request.override <= {*running.override}:
+    """The same side is asked for again during a switch: what is agreed to is added to it, and used up by it."""
+    discard = request.discard and running.type == "Failback"
+    if request.override <= {*running.override} and (not discard or running.secondary_changes == "Discard"):
         return running
     return running.model_copy(
         update={
             "override": sorted({*running.override, *request.override}),
+            "secondary_changes": "Discard" if discard else running.secondary_changes,
             "reason": request.reason,
             "requested_at": request.requested_at,
         }
@@ -117,9 +119,17 @@ def _decide(seen: Observed, request: Request, now: Now, base: BCPTenantStatus | 
             status.operation, "Superseded", now.wall, f"a newer request for {request.type} came in"
         )
         status = history.remember(status, replaced)
-    patience = finalsync.timeout(seen) + drain.timeout(seen) if candidate.mode == "Planned" else timedelta()
-    recorded = candidate.model_copy(update={"step": "Record", "deadline": now.wall + operation.DEADLINE + patience})
+    deadline = now.wall + operation.DEADLINE + _patience(seen, candidate)
+    recorded = candidate.model_copy(update={"step": "Record", "deadline": deadline})
     return status.model_copy(update={"operation": recorded, "request_hash": request.hash})
+
+
+def _patience(seen: Observed, candidate: Operation) -> timedelta:
+    """How long it may wait for a Job, or for people, beside the switch itself."""
+    if candidate.mode == "Planned":
+        return finalsync.timeout(seen) + drain.timeout(seen)
+    looks = candidate.type == "Failback" and candidate.secondary_changes == "Keep"
+    return finalsync.timeout(seen) if looks else timedelta()
 
 
 def _operation(seen: Observed, request: Request, now: Now) -> Operation:
