@@ -44,7 +44,7 @@ generate: venv ## CRDs, profile schema, reference pages and manifests/, from the
 
 .PHONY: unit
 unit: venv ## pure tests, tests with fakes, chart tests
-	$(PYTEST) tests -m "not cluster and not e2e" --junitxml=$(RESULTS)/unit.xml
+	$(PYTEST) tests -m "not cluster and not e2e" --numprocesses auto --dist loadfile --junitxml=$(RESULTS)/unit.xml
 
 .PHONY: apiserver
 apiserver: venv ## tests on a real API server and controller manager
