@@ -5,6 +5,7 @@ The Job reads both systems and the correlations, and writes to neither. It can r
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 
 from bcp_operator.api import names
 from bcp_operator.api.divergence import ChangeCounts, DivergenceReport
@@ -12,7 +13,6 @@ from bcp_operator.api.tenant_status import BCPTenantStatus, Divergence, Operatio
 
 from . import fence
 from .actions import Action, DeleteRun, StartComparison
-from .history import last_completed
 from .observed import ComparisonView, Now, Observed
 
 POLL_SECONDS = 5.0
@@ -200,7 +200,7 @@ def _outcome(seen: Observed, name: str) -> Divergence | None:
     if view is not None and view.report is not None:
         return describe(seen, view)
     known = seen.status.divergence
-    if known is not None and known.name == name and known.result != "Running":
+    if known is not None and known.name == name and known.result == "Known":
         return known
     return None if view is None else describe(seen, view)
 
@@ -211,8 +211,9 @@ def _gone(known: Divergence) -> Divergence:
 
 def _first_name(status: BCPTenantStatus, tenant: str) -> str:
     """Looks since users moved come after this. Their names are times, and sort as these do."""
-    moved = last_completed(status)
-    return "" if moved is None else names.comparison_job(tenant, moved.start_time)
+    done = [entry for entry in status.history if entry.result == "Completed"]
+    moved = list(takewhile(lambda entry: entry.type == done[0].type, done))  # asked for once more moves nobody
+    return names.comparison_job(tenant, moved[-1].start_time) if moved else ""
 
 
 def _per_type(report: DivergenceReport) -> list[str]:
