@@ -165,6 +165,11 @@ class RunConfig(RunModel):
     limits: RunLimits = Field(default_factory=RunLimits, description="What the run may use.")
     guard: RunGuard = Field(default_factory=RunGuard, description="How much the run may do unasked.")
     approval: Approval = Field("OnGuard", description="What waits for approval.")
+    review: str | None = Field(
+        None,
+        max_length=64,
+        description="The way back after which everything waits for approval, until a run has come to its end with it.",
+    )
     approve: ApprovalHash | None = Field(None, description="Hash of withheld actions to let through, once.")
     dry_run: bool = Field(False, description="Plan only.")
     store: RunStore = Field(description="Where correlations are kept.")

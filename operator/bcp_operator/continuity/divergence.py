@@ -13,6 +13,7 @@ from bcp_operator.api.tenant_status import BCPTenantStatus, Divergence, Operatio
 
 from . import fence
 from .actions import Action, DeleteRun, StartComparison
+from .history import last_completed
 from .observed import ComparisonView, Now, Observed
 
 POLL_SECONDS = 5.0
@@ -132,6 +133,13 @@ def describe(seen: Observed, one: ComparisonView) -> Divergence:
         report=names.divergence_configmap(seen.name),
         message="; ".join((*_per_type(report), *_unread(report)))[:1024],
     )
+
+
+def unreviewed(status: BCPTenantStatus) -> str | None:
+    """The way back after which nobody has agreed yet that a run overwrites the secondary; the runs know when one has."""
+    done = last_completed(status)
+    agreed = done is None or done.type == "Failover" or done.secondary_changes == "Discard"
+    return None if done is None or agreed else done.id
 
 
 def total(found: Divergence) -> int:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.tenant import BCPTenantSpec
-from bcp_operator.continuity import durations, schedule
+from bcp_operator.continuity import divergence, durations, schedule
 from bcp_operator.continuity.observed import Now, Observed, Problem, WriterView
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.systems.hosts import HostPolicy, HostRefused
@@ -75,7 +75,8 @@ def _build(
         _timeout_seconds(policy),
     )
     owner = manifests.Owner(tenant.key.namespace, tenant.key.name, tenant.obj["metadata"]["uid"])
-    return manifests.build(owner, tenant.spec, policy, timing, image)
+    review = divergence.unreviewed(tenant.status)
+    return manifests.build(owner, tenant.spec, policy, timing, image, review=review)
 
 
 def _timeout_seconds(policy: SyncPolicySpec) -> int:

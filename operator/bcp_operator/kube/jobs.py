@@ -112,9 +112,17 @@ class ComparisonObjects:
     job: Manifest
 
 
-def build(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timing: Timing, image: Image) -> SyncObjects:
-    """All objects of one tenant's sync."""
-    configmap = _run_configmap(owner, spec, policy, timing.timeout_seconds)
+def build(
+    owner: Owner,
+    spec: BCPTenantSpec,
+    policy: SyncPolicySpec,
+    timing: Timing,
+    image: Image,
+    *,
+    review: str | None = None,
+) -> SyncObjects:
+    """All objects of one tenant's sync. `review`: the way back whose first run waits for approval."""
+    configmap = _run_configmap(owner, spec, policy, timing.timeout_seconds, review)
     cronjob = _cronjob(owner, spec, policy, timing, image)
     digest = hashlib.sha256(json.dumps([configmap, cronjob], sort_keys=True).encode()).hexdigest()[:32]
     cronjob["metadata"]["annotations"] = {ANNOTATION_HASH: digest}
@@ -141,8 +149,10 @@ def comparison(
     )
 
 
-def _run_configmap(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timeout_seconds: int) -> Manifest:
-    config = run_config(owner, spec, policy, timeout_seconds)
+def _run_configmap(
+    owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timeout_seconds: int, review: str | None = None
+) -> Manifest:
+    config = run_config(owner, spec, policy, timeout_seconds).model_copy(update={"review": review})
     text = yaml.dump(config.model_dump(mode="json", by_alias=True, exclude_none=True), Dumper=_DUMPER, sort_keys=False)
     return _object(owner, "v1", "ConfigMap", names.run_configmap(owner.name)) | {"data": {names.RUN_KEY: text}}
 
