@@ -11,7 +11,15 @@ from tests.apiserver.manifests import condition, finished
 
 SYSTEMS = ("Primary", "Secondary")
 SHOWN = ("Primary", "Secondary", "Mixed", "Unknown")
-RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid", "DivergenceKnown")
+RULES = (
+    "TargetHealthy",
+    "RouteOwned",
+    "CoolDown",
+    "RecoveryPointFresh",
+    "CertificateValid",
+    "DivergenceKnown",
+    "FourEyes",
+)
 
 
 def tenant_status_cases() -> list[Case]:
@@ -49,6 +57,7 @@ def _operation(path: str) -> Iterator[Case]:
     for field in ("requestedAt", "startTime", "verifiedTime", "deadline"):
         yield cases.time(f"{path}.{field}")
     yield cases.text(f"{path}.initiator", 512)
+    yield cases.text(f"{path}.approvedBy", 512)
     yield cases.text(f"{path}.reason", 512)
     yield cases.max_items(f"{path}.override", ["CoolDown"] * (len(RULES) + 1))
     yield cases.max_items(f"{path}.warnings", ["x"] * 9)

@@ -8,7 +8,7 @@ from .common import Model, System, Timestamp
 from .conditions import Condition
 
 RuleName = Literal[
-    "TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid", "DivergenceKnown"
+    "TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid", "DivergenceKnown", "FourEyes"
 ]
 Mode = Literal["Unplanned", "Planned"]
 Step = Literal["Preflight", "Record", "FinalSync", "Fence", "Compare", "Route", "Verify", "Drain", "Finish"]
@@ -41,10 +41,11 @@ class Operation(Model):
     initiator_verified: bool = Field(
         False, description="The initiator was stamped at admission; otherwise it is the field manager."
     )
+    approved_by: str = Field("", max_length=512, description="Who else agreed, where four-eyes is on.")
     reason: str = Field("", max_length=512, description="spec.failover.reason at the time.")
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=6,
+        max_length=7,
         description="Rules that were passed over.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

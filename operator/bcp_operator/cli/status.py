@@ -13,7 +13,7 @@ __all__ = ["add_parser", "describe", "summary", "table"]
 Object = dict[str, Any]
 
 # True is bad news; every other condition is bad news when it is not True.
-_TRUE_IS_BAD = {"Stalled", "IntentConflict", "SyncGuarded"}
+_TRUE_IS_BAD = {"Stalled", "IntentConflict", "SyncGuarded", "ApprovalPending"}
 # Not known yet before the first sync, and never known without one.
 _MAY_BE_UNKNOWN = {"RecoveryPointFresh", "CorrelationHealthy", "SyncGuarded"}
 
@@ -221,6 +221,7 @@ def _operation_text(operation: Object | None) -> str:
         return "none yet"
     stamped = "" if operation.get("initiatorVerified") else " (unverified)"
     who = f"by {operation['initiator']}{stamped}" if operation.get("initiator") else ""
+    who += f", approved by {operation['approvedBy']}" if operation.get("approvedBy") else ""
     bound = " at most" if operation.get("startTimeBound") else ""
     age = operation.get("recoveryPointAgeSeconds")
     parts = [

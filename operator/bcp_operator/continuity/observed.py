@@ -178,7 +178,7 @@ class Observed:
     """One tenant and everything around it.
 
     `refused`: nothing may be done for it at all. `claims`: what it holds; `claimed`: what it names belongs to another.
-    `blocked`: what the API server did not let this process do just now.
+    `blocked`: what the API server did not let this process do just now. `four_eyes`: nobody switches alone.
     """
 
     namespace: str
@@ -188,6 +188,7 @@ class Observed:
     spec: BCPTenantSpec
     status: BCPTenantStatus
     requester: Requester = Requester()
+    four_eyes: bool = False
     deleting: bool = False
     finalizer: bool = False
     refused: Problem | None = None

@@ -28,6 +28,7 @@ def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
     """The events of one status write, in the order in which things happened."""
     return (
         *_ended(old, new),
+        *_waits(old, new),
         *_started(old, new),
         *_conditions(old, new),
         *_completed(old, new),
@@ -57,7 +58,16 @@ def _started(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
 def _asked_for(operation: Operation, why: str) -> Note:
     who = f" by {operation.initiator}" if operation.initiator else ""
     unverified = "" if operation.initiator_verified or not who else " (unverified)"
-    return Note(f"{operation.type}Requested", f"operation {operation.id} asked for{who}{unverified}{why}", audit=True)
+    agreed = f", approved by {operation.approved_by}" if operation.approved_by else ""
+    text = f"operation {operation.id} asked for{who}{unverified}{agreed}{why}"
+    return Note(f"{operation.type}Requested", text, audit=True)
+
+
+def _waits(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    """A request needs somebody else: once per request, and again when the command for them is another."""
+    before, after = _find(old, "ApprovalPending"), _find(new, "ApprovalPending")
+    if after is not None and after.status == "True" and (before is None or before.message != after.message):
+        yield Note("ApprovalNeeded", after.message, warning=True, audit=True)
 
 
 def _finished_now(old: BCPTenantStatus, new: BCPTenantStatus) -> list[FinishedOperation]:

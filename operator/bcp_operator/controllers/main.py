@@ -129,7 +129,7 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> _Parts:
     actor = Actor(kube, cache, elector.assert_leader, config.hosts, image=config.sync_image)
     build_route = partial(build, ingresses=config.ingresses)
     claims = Claims(kube, config.watch_namespaces)
-    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build_route)
+    around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build_route, config.four_eyes)
     queue = Queue(work)
     monitor = Monitor(kube, config.hosts, queue.add)
     certificates = Certificates(kube, config.hosts, queue.add)

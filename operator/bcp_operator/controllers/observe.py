@@ -109,6 +109,7 @@ class Observer:
             tenant,
             state,
             stamped=self._around.stamped,
+            four_eyes=self._around.four_eyes,
             policy=policy,
             sync_problem=problem,
             lease=lease,
