@@ -24,7 +24,7 @@ STORE = "is immutable, because the correlations are in it: create another BCPTen
 WEB = "spec.login.routes[0].ingress"
 ADOPTED = {f"{WEB}.mode": "Adopted", f"{WEB}.labels": DROP, f"{WEB}.annotations": DROP}
 ONE_SWITCH = {"spec.failover.activeSystem": "Secondary"}
-RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid")
+RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid", "DivergenceKnown")
 OVERRIDABLE = (*RULES, "FourEyes")
 
 NOTIFY_EVENTS = (

@@ -7,7 +7,21 @@ from bcp_operator.api.common import System
 from bcp_operator.api.conditions import Condition, ConditionStatus, ConditionType, merge
 from bcp_operator.api.tenant_status import BCPTenantStatus, LastRun
 
-from . import approval, durations, fence, health, judge, operation, phase, readiness, request, runbook, runs, steady
+from . import (
+    approval,
+    divergence,
+    durations,
+    fence,
+    health,
+    judge,
+    operation,
+    phase,
+    readiness,
+    request,
+    runbook,
+    runs,
+    steady,
+)
 from .observed import Now, Observed, Problem, RouteView
 
 SIDE_WORDS = {"Primary": "the primary", "Secondary": "the secondary"}
@@ -49,6 +63,7 @@ class Assessment:
                 "active_login_url": known.get(active),
                 "sync": self.sync,
                 "readiness": runs.readiness(seen),
+                "divergence": divergence.fold(seen),
                 "routes": self.routes,
                 "runbook": [] if seen.claimed else runbook.steps(seen, self.side),
                 "claims": list(seen.claims),

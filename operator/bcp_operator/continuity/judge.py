@@ -55,8 +55,13 @@ def _moves(seen: Observed, request: Request) -> bool:
 
 
 def _adds_consent(running: Operation, request: Request) -> bool:
-    """The same side is asked for again during a switch, and more may be passed over."""
-    return request.desired == operation.target(running) and not request.override <= {*running.override}
+    """The same side is asked for again during a switch, and more may be passed over, or lost."""
+    more = not request.override <= {*running.override} or _discards(running, request)
+    return request.desired == operation.target(running) and more
+
+
+def _discards(running: Operation, request: Request) -> bool:
+    return request.discard and running.type == "Failback" and running.secondary_changes == "Keep"
 
 
 def refuse(seen: Observed, why: str, now: Now) -> BCPTenantStatus:
@@ -78,10 +83,12 @@ def _hurried(seen: Observed, running: Operation) -> bool:
 
 
 def _absorb(seen: Observed, running: Operation, request: Request) -> Operation:
-    """What may be passed over is added to the switch under way, and used up by it."""
+    """What is agreed to is added to the switch under way, and used up by it."""
+    discards = _discards(running, request)
     return running.model_copy(
         update={
             "override": sorted({*running.override, *request.override}),
+            "secondary_changes": "Discard" if discards else running.secondary_changes,
             "reason": request.reason,
             "requested_at": request.requested_at,
             "approved_by": approval.approver(seen, request) or running.approved_by,
@@ -142,9 +149,17 @@ def _decide(seen: Observed, request: Request, now: Now, base: BCPTenantStatus | 
             status.operation, "Superseded", now.wall, f"a newer request for {request.type} came in"
         )
         status = history.remember(status, replaced)
-    patience = finalsync.timeout(seen) + drain.timeout(seen) if candidate.mode == "Planned" else timedelta()
-    recorded = candidate.model_copy(update={"step": "Record", "deadline": now.wall + operation.DEADLINE + patience})
+    deadline = now.wall + operation.DEADLINE + _patience(seen, candidate)
+    recorded = candidate.model_copy(update={"step": "Record", "deadline": deadline})
     return status.model_copy(update={"operation": recorded, "request_hash": request.hash})
+
+
+def _patience(seen: Observed, candidate: Operation) -> timedelta:
+    """How long it may wait for a Job, or for people, beside the switch itself."""
+    if candidate.mode == "Planned":
+        return finalsync.timeout(seen) + drain.timeout(seen)
+    looks = candidate.type == "Failback" and candidate.secondary_changes == "Keep"
+    return finalsync.timeout(seen) if looks else timedelta()
 
 
 def _operation(seen: Observed, request: Request, now: Now) -> Operation:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
+from bcp_operator.api import names
 from bcp_operator.api.common import System
 from bcp_operator.api.conditions import Condition
 from bcp_operator.api.tenant_status import BCPTenantStatus, FinishedOperation, LastRun, Operation
 
+from . import divergence
 from .actions import Note
 
 _BECAME_TRUE = {
@@ -32,6 +34,7 @@ def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
         *_completed(old, new),
         *_due(old, new),
         *_run(old, new),
+        *_compared(old, new),
         *_lost(old, new),
         *_stood_aside(old, new),
         *_system(old, new, "Primary"),
@@ -136,7 +139,10 @@ def _due(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
     if new.sync.last_trigger != old.sync.last_trigger and new.sync.last_trigger is not None:
         asked, held = f"trigger {new.sync.last_trigger:%Y-%m-%dT%H:%M:%SZ}", new.sync.held_by
         text = f"{asked} is passed over: the sync is held by {held}; set a newer one afterwards"
-        yield Note("TriggerIgnored", text, warning=True) if held else Note("SyncTriggered", f"{asked}: run at once")
+        if new.divergence is not None and new.divergence.name.endswith(names.comparison_job("", new.sync.last_trigger)):
+            yield Note("ComparisonTriggered", f"{asked}: looking for what was changed in the secondary")
+        else:
+            yield Note("TriggerIgnored", text, warning=True) if held else Note("SyncTriggered", f"{asked}: run at once")
 
 
 def _system(old: BCPTenantStatus, new: BCPTenantStatus, side: System) -> Iterable[Note]:
@@ -163,6 +169,18 @@ def _run(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
         return
     yield _describe(run)
     yield from _tripped(old, new)
+
+
+def _compared(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    """What a look for changes in the secondary came to."""
+    found, before = new.divergence, old.divergence
+    if found is None or found.result == "Running":
+        return
+    if before is not None and (before.name, before.result) == (found.name, found.result):
+        return
+    known = found.result == "Known"
+    text = divergence.counts(found) if known else f"what was changed in the secondary is not known: {found.message}"
+    yield Note("DivergenceReported", f"{found.name}: {text}", warning=not known or divergence.total(found) > 0)
 
 
 def _tripped(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:

@@ -126,7 +126,7 @@ def _assemble(config: Config, kube: Kube, elector: LeaderElector) -> _Parts:
 
     cache = Cache()
     events = Events(kube, config.identity)
-    actor = Actor(kube, cache, elector.assert_leader, config.hosts)
+    actor = Actor(kube, cache, elector.assert_leader, config.hosts, image=config.sync_image)
     build_route = partial(build, ingresses=config.ingresses)
     claims = Claims(kube, config.watch_namespaces)
     around = Surroundings(config.hosts, config.sync_image, config.requester_stamped, build_route, config.four_eyes)
