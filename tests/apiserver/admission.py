@@ -13,12 +13,7 @@ from tests.cluster.access import Cluster
 from tests.unit.charts import render
 from tests.waiting import until
 
-OURS = (
-    "tenants.bcp-operator.io",
-    "policies.bcp-operator.io",
-    "requester.bcp-operator.io",
-    "approver.bcp-operator.io",
-)
+OURS = ("tenants.bcp-operator.io", "policies.bcp-operator.io", "requester.bcp-operator.io")
 LABEL = "bcp-operator.io/policies-of"
 OPERATOR = "system:serviceaccount:bcp-system:bcp-operator"
 # Each holds one ClusterRole of the chart; nobody may set up and switch at once.
@@ -29,8 +24,6 @@ PEOPLE = {
     "eve": "editor-without-verbs",
     "una": "failover-without-override",
     "run": "bcp-runbook",
-    "ann": "bcp-approver",
-    "bob": "bcp-break-glass",
     "val": "bcp-viewer",
 }
 _BASE = ["get", "list", "watch", "create", "update", "patch", "delete"]
@@ -48,9 +41,9 @@ _OTHER_ROLES = {
 }
 
 
-def policies(*, stamp: bool, four_eyes: bool = False) -> list[Object]:
+def policies(*, stamp: bool) -> list[Object]:
     """What the chart renders of the policies."""
-    values = {"admission": {"create": True, "stamp": "Always" if stamp else "Never", "fourEyes": four_eyes}}
+    values = {"admission": {"create": True, "stamp": "Always" if stamp else "Never"}}
     return [
         document
         for document in render(values)
@@ -83,10 +76,10 @@ def place_under_policies(cluster: Cluster, name: str, namespace: str) -> None:
 
 
 @contextmanager
-def installed(cluster: Cluster, namespace: str, *, stamp: bool, four_eyes: bool = False) -> Iterator[None]:
+def installed(cluster: Cluster, namespace: str, *, stamp: bool) -> Iterator[None]:
     """The policies and roles in force in a namespace for a block."""
     place_under_policies(cluster, namespace, namespace)
-    parts = [apart(document, namespace) for document in (*roles(), *policies(stamp=stamp, four_eyes=four_eyes))]
+    parts = [apart(document, namespace) for document in (*roles(), *policies(stamp=stamp))]
     documents = yaml.safe_dump_all(parts)
     cluster.kubectl("apply", "--server-side", "-f", "-", input=documents)
     try:

@@ -22,7 +22,6 @@ ConditionType = Literal[
     "CorrelationHealthy",
     "SyncGuarded",
     "IntentConflict",
-    "ApprovalPending",
 ]
 
 

@@ -27,7 +27,6 @@ NotifyEvent = Literal[
     "FailbackRefused",
     "FailbackCompleted",
     "OverrideUsed",
-    "ApprovalNeeded",
     "IntentConflictHeld",
     "LoginNotVerified",
 ]
@@ -50,7 +49,7 @@ class Notify(Model):
     )
     events: list[NotifyEvent] = Field(
         default_factory=list,
-        max_length=20,
+        max_length=19,
         description="Which events to send. Empty: all of them.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

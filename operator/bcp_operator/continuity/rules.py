@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from bcp_operator.api.tenant import Severity
 from bcp_operator.api.tenant_status import RuleName
 
-from . import divergence, durations
+from . import durations
 from .history import last_completed
 from .observed import Now, Observed
 from .request import Request
@@ -114,16 +114,16 @@ def newer_request(seen: Observed, request: Request, now: Now) -> Violation | Non
     return None
 
 
-def divergence_known(seen: Observed, request: Request, now: Now) -> Violation | None:
-    """What was changed in the secondary can be looked for, or somebody agrees to lose it. What it is, the operation asks."""
-    del now
+def changes_discarded(seen: Observed, request: Request, now: Now) -> Violation | None:
+    """What was changed in the secondary may be overwritten by the next sync: somebody has to agree."""
+    del seen, now
     if request.desired == "Secondary" or request.discard:
         return None
-    why = divergence.unknowable(seen)
-    if not why:
-        return None
-    severity = seen.spec.safety.rules.divergence_known
-    return Violation("DivergenceKnown", divergence.not_known(why), severity, unknown=True)
+    return Violation(
+        None,
+        "what was changed in the secondary may be overwritten by the next sync: copy over by hand what must stay, "
+        "then set spec.failover.secondaryChanges: Discard together with a newer requestedAt",
+    )
 
 
 def sync_to_begin_with(seen: Observed, request: Request, now: Now) -> Violation | None:
@@ -137,7 +137,7 @@ def sync_to_begin_with(seen: Observed, request: Request, now: Now) -> Violation 
 
 CHAIN: tuple[Rule, ...] = (
     newer_request,
-    divergence_known,
+    changes_discarded,
     sync_to_begin_with,
     target_healthy,
     route_owned,

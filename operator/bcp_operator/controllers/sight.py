@@ -29,13 +29,12 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is fixed for the process: the hosts tenants may name, the sync pods' image, whether requesters are stamped and switch alone."""
+    """What is fixed for the process: the hosts tenants may name, the sync pods' image, whether requesters are stamped."""
 
     hosts: HostPolicy
     image: manifests.Image
     stamped: bool
     build: DriverFactory
-    four_eyes: bool = False
 
 
 @dataclass(frozen=True)
