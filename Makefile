@@ -74,6 +74,11 @@ bench-switch: venv ## 20 switches through Ingress beside the same patch by hand,
 bench-failover: venv ## 200 switches each through Ingress, HTTPRoute and RFC 2136 beside the floor (20 min); fails when a target is missed
 	$(PY) -m tests.perf.failover --switches 200 --out build/bench-failover.json
 
+.PHONY: bench-fleet
+bench-fleet: venv ## 1,000 tenants failed over at once beside a bare client, idle, restarted, leader killed; 5,000 idle (40 min); fails when a target is missed
+	$(PY) -m tests.perf.fleet --tenants 1000 --out build/bench-fleet-1000.json
+	$(PY) -m tests.perf.fleet --tenants 5000 --parts idle,restart --out build/bench-fleet-5000.json
+
 .PHONY: bench-sync
 bench-sync: venv ## a sync beside a bare client making the same requests, and a million entities; fails when a target is missed
 	$(PY) -m tests.perf.sync_speed --out build/bench-sync.json

@@ -13,7 +13,12 @@ from tests.cluster.access import Cluster
 from tests.unit.charts import render
 from tests.waiting import until
 
-OURS = ("tenants.bcp-operator.io", "policies.bcp-operator.io", "requester.bcp-operator.io")
+OURS = (
+    "tenants.bcp-operator.io",
+    "policies.bcp-operator.io",
+    "requester.bcp-operator.io",
+    "approver.bcp-operator.io",
+)
 LABEL = "bcp-operator.io/policies-of"
 OPERATOR = "system:serviceaccount:bcp-system:bcp-operator"
 # Each holds one ClusterRole of the chart; nobody may set up and switch at once.
@@ -24,6 +29,8 @@ PEOPLE = {
     "eve": "editor-without-verbs",
     "una": "failover-without-override",
     "run": "bcp-runbook",
+    "ann": "bcp-approver",
+    "bob": "bcp-break-glass",
     "val": "bcp-viewer",
 }
 _BASE = ["get", "list", "watch", "create", "update", "patch", "delete"]
@@ -41,9 +48,9 @@ _OTHER_ROLES = {
 }
 
 
-def policies(*, stamp: bool) -> list[Object]:
+def policies(*, stamp: bool, four_eyes: bool = False) -> list[Object]:
     """What the chart renders of the policies."""
-    values = {"admission": {"create": True, "stamp": "Always" if stamp else "Never"}}
+    values = {"admission": {"create": True, "stamp": "Always" if stamp else "Never", "fourEyes": four_eyes}}
     return [
         document
         for document in render(values)
@@ -76,10 +83,10 @@ def place_under_policies(cluster: Cluster, name: str, namespace: str) -> None:
 
 
 @contextmanager
-def installed(cluster: Cluster, namespace: str, *, stamp: bool) -> Iterator[None]:
+def installed(cluster: Cluster, namespace: str, *, stamp: bool, four_eyes: bool = False) -> Iterator[None]:
     """The policies and roles in force in a namespace for a block."""
     place_under_policies(cluster, namespace, namespace)
-    parts = [apart(document, namespace) for document in (*roles(), *policies(stamp=stamp))]
+    parts = [apart(document, namespace) for document in (*roles(), *policies(stamp=stamp, four_eyes=four_eyes))]
     documents = yaml.safe_dump_all(parts)
     cluster.kubectl("apply", "--server-side", "-f", "-", input=documents)
     try:

@@ -24,7 +24,7 @@ LEASE_PATH = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
 class Replica:
     """`python -m bcp_operator` on this host, against the test cluster."""
 
-    def __init__(self, kubeconfig: Path, own: str, watched: str, folder: Path, name: str) -> None:
+    def __init__(self, kubeconfig: Path, own: str, watched: str, folder: Path, name: str, **settings: str) -> None:
         self.name = name
         self.port = free_port()
         self.log_file = folder / f"{name}.log"
@@ -36,6 +36,7 @@ class Replica:
             "ALLOWED_HOSTS": f"127.0.0.1,*.{DOMAIN}",
             "INSECURE_HOSTS": "127.0.0.1",
             "BCP_SYNC_IMAGE": "registry.test/bcp-operator:dev",
+            **settings,
         }
         with self.log_file.open("wb") as log:
             self.process = subprocess.Popen(
@@ -81,9 +82,11 @@ class Replica:
 
 
 @contextmanager
-def replica(kubeconfig: Path, own: str, watched: str, folder: Path, name: str = "one") -> Iterator[Replica]:
-    """A running replica, stopped at the end."""
-    made = Replica(kubeconfig, own, watched, folder, name)
+def replica(
+    kubeconfig: Path, own: str, watched: str, folder: Path, name: str = "one", **settings: str
+) -> Iterator[Replica]:
+    """A running replica, stopped at the end; `settings` are more of its environment."""
+    made = Replica(kubeconfig, own, watched, folder, name, **settings)
     try:
         yield made
     finally:

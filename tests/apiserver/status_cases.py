@@ -11,12 +11,20 @@ from tests.apiserver.manifests import condition, finished
 
 SYSTEMS = ("Primary", "Secondary")
 SHOWN = ("Primary", "Secondary", "Mixed", "Unknown")
-RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid")
+RULES = (
+    "TargetHealthy",
+    "RouteOwned",
+    "CoolDown",
+    "RecoveryPointFresh",
+    "CertificateValid",
+    "DivergenceKnown",
+    "FourEyes",
+)
 
 
 def tenant_status_cases() -> list[Case]:
     """All of BCPTenant's."""
-    return [*_tenant(), *_sync(), *_readiness(), *_routes(), *_conditions()]
+    return [*_tenant(), *_sync(), *_readiness(), *_divergence(), *_routes(), *_conditions()]
 
 
 def policy_status_cases() -> list[Case]:
@@ -43,10 +51,13 @@ def _operation(path: str) -> Iterator[Case]:
     yield from cases.required(path, "generation", "id", "startTime", "step", "type")
     yield cases.text(f"{path}.id", 64)
     yield cases.enum(f"{path}.type", "Failover", "Failback")
-    yield cases.enum(f"{path}.step", "Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Drain", "Finish")
+    yield cases.enum(
+        f"{path}.step", "Preflight", "Record", "FinalSync", "Fence", "Compare", "Route", "Verify", "Drain", "Finish"
+    )
     for field in ("requestedAt", "startTime", "verifiedTime", "deadline"):
         yield cases.time(f"{path}.{field}")
     yield cases.text(f"{path}.initiator", 512)
+    yield cases.text(f"{path}.approvedBy", 512)
     yield cases.text(f"{path}.reason", 512)
     yield cases.max_items(f"{path}.override", ["CoolDown"] * (len(RULES) + 1))
     yield cases.max_items(f"{path}.warnings", ["x"] * 9)
@@ -77,6 +88,23 @@ def _sync() -> Iterator[Case]:
     yield cases.max_entries(f"{run}.counts", {f"c{i}": 1 for i in range(17)})
     yield cases.text(f"{run}.withheldHash", 71)
     yield cases.text(f"{run}.message", 1024)
+
+
+def _divergence() -> Iterator[Case]:
+    path = "status.divergence"
+    whole = {"name": "acme-diff-1764000000", "result": "Known"}
+    for name in whole:
+        rest = {other: value for other, value in whole.items() if other != name}
+        yield replace(next(cases.required(path, name)), edits={path: rest})
+    for made in (
+        cases.text(f"{path}.name", 253),
+        cases.enum(f"{path}.result", "Running", "Known", "Unknown"),
+        cases.time(f"{path}.time"),
+        cases.text(f"{path}.report", 253),
+        cases.text(f"{path}.message", 1024),
+    ):
+        ((field, bad),) = made.edits.items()
+        yield replace(made, edits={path: {**whole, field.rsplit(".", 1)[1]: bad}})
 
 
 def _readiness() -> Iterator[Case]:

@@ -24,7 +24,8 @@ STORE = "is immutable, because the correlations are in it: create another BCPTen
 WEB = "spec.login.routes[0].ingress"
 ADOPTED = {f"{WEB}.mode": "Adopted", f"{WEB}.labels": DROP, f"{WEB}.annotations": DROP}
 ONE_SWITCH = {"spec.failover.activeSystem": "Secondary"}
-RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid")
+RULES = ("TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid", "DivergenceKnown")
+OVERRIDABLE = (*RULES, "FourEyes")
 
 NOTIFY_EVENTS = (
     "PrimaryDown",
@@ -44,6 +45,7 @@ NOTIFY_EVENTS = (
     "FailbackRefused",
     "FailbackCompleted",
     "OverrideUsed",
+    "ApprovalNeeded",
     "IntentConflictHeld",
     "LoginNotVerified",
 )
@@ -364,9 +366,10 @@ def _failover() -> Iterator[Case]:
     yield cases.text(f"{path}.reason", 512)
     yield replace(cases.time(f"{path}.requestedAt"), edits={f"{path}.requestedAt": "2026-02-30T10:00:00Z"})
     yield cases.pattern(f"{path}.requestedAt", LATER.replace("Z", "+24:00"))
-    yield cases.max_items(f"{path}.override", [*RULES, RULES[0]])
-    yield cases.enum(f"{path}.override[]", *RULES, bad=["Nonsense"])
+    yield cases.max_items(f"{path}.override", [*OVERRIDABLE, RULES[0]])
+    yield cases.enum(f"{path}.override[]", *OVERRIDABLE, bad=["Nonsense"])
     yield cases.enum(f"{path}.secondaryChanges", "Keep", "Discard")
+    yield cases.text(f"{path}.approvedBy", 512)
 
 
 def _safety() -> Iterator[Case]:

@@ -21,7 +21,7 @@ NOW, LATER = "2026-11-24T10:00:00Z", "2026-11-24T11:00:00Z"
 NOBODY: frozenset[str] = frozenset()
 EVERYBODY = frozenset(PEOPLE)
 SETUP, SYNC = frozenset({"sam"}), frozenset({"sid"})
-FAILOVER, OVERRIDE = frozenset({"flo", "una", "run"}), frozenset({"flo", "run"})
+FAILOVER, OVERRIDE = frozenset({"flo", "una", "run", "bob"}), frozenset({"flo", "run", "bob"})
 
 # What a change touches -> the change -> who may make it. `val` has no verb to write with, so never `val`.
 WRITERS = EVERYBODY - {"val"}
@@ -182,6 +182,13 @@ def test_a_consent_left_over_does_not_count_for_somebody_without_the_right(
     )
     cleared = {"spec": {"failover": {"override": None, "requestedAt": LATER}}}
     assert people["una"].merge(tenant, cleared, dry=True).ok
+
+
+def test_an_approval_is_refused_where_it_would_have_no_effect(people: People, admin: Api, tenant: str) -> None:
+    failed_over(admin, tenant)
+    answer = people["ann"].merge(tenant, {"spec": {"failover": {"approvedBy": "me"}}}, dry=True)
+    assert answer.status == 403
+    assert "the operator runs without four-eyes" in answer.message
 
 
 def test_the_latch_binds_holders_of_the_right_too(people: People, admin: Api, tenant: str) -> None:

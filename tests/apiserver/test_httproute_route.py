@@ -70,7 +70,7 @@ def commands(namespace: str, side: str, route: dict[str, Any] = GATEWAY_ROUTE) -
             "login": {"url": "https://login.acme.test/", "routes": [Route.model_validate(route)]},
         }
     )
-    seen = SimpleNamespace(namespace=namespace, name="acme", spec=spec, routes=())
+    seen = SimpleNamespace(namespace=namespace, name="acme", spec=spec, routes=(), four_eyes=False)
     return [runbook.steps(cast(Observed, seen), cast(Any, side))[-1].command]
 
 

@@ -72,6 +72,8 @@ def test_out_and_back_with_everything_recorded(leader: Replica, tenants: Tenants
     assert status["activeSystem"] == "Secondary"
     last = status["lastOperation"]
     assert (last["result"], last["type"], last["step"]) == ("Completed", "Failover", "Finish")
+    # Nobody stamps who asked here, so that the name is only what the client calls itself.
+    assert (last["initiator"], last.get("initiatorVerified", False)) == ("python-httpx", False)
     assert 0 < last["rtoSeconds"] < 10
     assert {c["type"]: c["status"] for c in status["conditions"]}["Ready"] == "True"
     assert {c["type"]: c["status"] for c in status["conditions"]}["SyncFenced"] == "True"

@@ -107,7 +107,7 @@ def run(people: People, folder: Path, side: str) -> str:
     kubeconfig = people.cluster.client_kubeconfig("run", ())
     path = f"{stubs}:{people.cluster.environment()['PATH']}"
     spec = BCPTenantSpec.model_validate(MANIFEST["spec"])
-    seen = SimpleNamespace(namespace=people.namespace, name="acme", spec=spec, routes=())
+    seen = SimpleNamespace(namespace=people.namespace, name="acme", spec=spec, routes=(), four_eyes=False)
     for step in runbook.steps(cast(Observed, seen), cast(Any, side)):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", step.command],

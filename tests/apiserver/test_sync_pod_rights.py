@@ -90,6 +90,7 @@ def pods(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for tenant in ("acme", "acme-sync-b", "other"):
             made.object("Lease", f"{tenant}-writer", spec={"holderIdentity": "", "leaseDurationSeconds": 15})
             made.object("ConfigMap", f"{tenant}-report")
+            made.object("ConfigMap", f"{tenant}-divergence")
         made.object("ConfigMap", "settings")
         stranger = made.pod("stranger")
         until(lambda: denied(lambda: made.report(stranger, "settings")), "the policy is in force", 30)
@@ -130,6 +131,16 @@ def test_it_can_not_touch_another_tenants(pods: SyncPods, name: str, tenant: str
     api = pods.pod(name)
     assert f'pod "{name}" is a sync pod' in denied(lambda: pods.hold(api, f"{tenant}-writer"))
     assert "may write only" in denied(lambda: pods.report(api, f"{tenant}-report"))
+
+
+def test_a_pod_that_only_compares_writes_that_and_no_lease(pods: SyncPods) -> None:
+    api = pods.pod("acme-diff-1764000000-x7k2p")
+    pods.report(api, "acme-divergence")
+    for name in ("acme-report", "other-divergence", "settings"):
+        assert "may write only" in denied(lambda n=name: pods.report(api, n)), name
+    assert "may write only" in denied(lambda: pods.hold(api, "acme-writer"))
+    run = pods.pod("acme-sync-1764000000-fffff")
+    assert "may write only" in denied(lambda: pods.report(run, "acme-divergence"))
 
 
 def test_nor_anything_else(pods: SyncPods) -> None:

@@ -38,8 +38,8 @@ class Tenant:
     desk: Desk
     pair: Pair
 
-    def start(self, **more: Any) -> subprocess.Popen[str]:
-        """A run, as in its pod."""
+    def start(self, *command: str, **more: Any) -> subprocess.Popen[str]:
+        """A run, or another command, as in its pod."""
         names = {
             "lease": {"namespace": self.desk.namespace, "name": "acme-writer"},
             "report": {"configMap": "acme-report"},
@@ -48,7 +48,16 @@ class Tenant:
         config = self.pair.config(**names, **more)
         server = urlsplit(self.desk.server)
         return subprocess.Popen(
-            [sys.executable, str(IN_POD), str(self.desk.folder), "run", "--config", str(config), "-o", "json"],
+            [
+                sys.executable,
+                str(IN_POD),
+                str(self.desk.folder),
+                *(command or ("run",)),
+                "--config",
+                str(config),
+                "-o",
+                "json",
+            ],
             env=os.environ
             | {"KUBERNETES_SERVICE_HOST": str(server.hostname), "KUBERNETES_SERVICE_PORT": str(server.port)},
             stdout=subprocess.PIPE,
@@ -64,10 +73,10 @@ class Tenant:
         report: dict[str, Any] = json.loads(printed)
         return report
 
-    def published(self) -> dict[str, Any]:
+    def published(self, what: str = "report") -> dict[str, Any]:
         """The report in the ConfigMap."""
-        data = json.loads(self.desk.kubectl("get", "configmap", "acme-report", "-o", "json")).get("data", {})
-        found: dict[str, Any] = json.loads(data.get("report.json", "{}"))
+        data = json.loads(self.desk.kubectl("get", "configmap", f"acme-{what}", "-o", "json")).get("data", {})
+        found: dict[str, Any] = json.loads(data.get(f"{what}.json", "{}"))
         return found
 
     def holder(self) -> str:
@@ -87,6 +96,7 @@ def tenant(cluster: Cluster, tmp_path: Path) -> Iterator[Tenant]:
         desk = Desk(cluster, namespace, account)
         desk.lease("acme-writer")
         desk.kubectl("create", "configmap", "acme-report")
+        desk.kubectl("create", "configmap", "acme-divergence")
         yield Tenant(desk, make(tmp_path, "scim", primary, secondary))
 
 
@@ -106,6 +116,34 @@ def test_a_fenced_run_reads_and_writes_nothing_and_leaves_the_last_report(tenant
     assert tenant.pair.primary.requests() == tenant.pair.secondary.requests() == []
     assert tenant.published() == {}
     assert tenant.holder() == "fence/op-9"
+
+
+def test_a_comparison_reads_behind_a_fence_says_what_was_changed_and_takes_nothing(tenant: Tenant) -> None:
+    tenant.run()
+    tenant.desk.hold("acme-writer", "fence/op-12")
+    lease = tenant.desk.spec("acme-writer")
+    secondary = tenant.pair.directories()[1]
+    changed, removed = secondary.list("Users")[:2]
+    secondary.change("Users", changed["id"], title="Hired during the outage")
+    secondary.delete("Users", removed["id"])
+    written = tenant.pair.written()
+    process = tenant.start("diverge", "--publish")
+    assert process.wait(60) == 0
+    report = tenant.published("divergence")
+    assert {kind: number for kind, number in report["counts"].items() if number} == {"changed": 1, "removed": 1}
+    told = {one["change"]: (one["key"], one["fields"]) for one in report["differences"]}
+    assert told == {"Changed": (changed["userName"], ["title"]), "Removed": (removed["userName"], [])}
+    assert "Hired during the outage" not in json.dumps(report), "names of fields, and no values"
+    assert tenant.desk.spec("acme-writer") == lease
+    assert tenant.pair.written() == written
+
+
+def test_a_comparison_of_a_secondary_that_is_down_does_not_say_nothing(tenant: Tenant) -> None:
+    tenant.run()
+    tenant.pair.secondary.kill()
+    assert tenant.start("diverge", "--publish").wait(60) == 3
+    unread = tenant.published("divergence")["unread"]
+    assert {one["side"] for one in unread} == {"secondary"}
 
 
 def test_a_login_url_that_shows_the_secondary_holds_the_run_and_the_lease_is_given_back(tenant: Tenant) -> None:

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.e2e
 URL = "https://login.acme.test/"
 SECONDARY_PAGE = "https://secondary.saas.test/login"
 PRIMARY_PAGE = "https://primary.saas.test/login"
+CHANGED = "agent0010@acme.example"
 
 
 def settled(system: str) -> Any:
@@ -172,14 +173,38 @@ def test_failback_needs_a_newer_request(stack: Stack, acme: str) -> None:
     assert settled("Secondary")(stack.tenant(acme))
 
 
-def test_failback_needs_consent_to_lose_changes(stack: Stack, acme: str) -> None:
-    """Refused ends the request, and users stay."""
+def test_what_was_changed_in_the_secondary_is_seen_before_anybody_goes_back(stack: Stack, acme: str) -> None:
+    """A trigger starts no run now: a pod looks, and writes to neither system."""
     stack.revive("primary")
+    there = stack.directory("secondary")
+    person = there.find("Users", "userName", CHANGED)
+    assert person is not None
+    there.change("Users", person["id"], title="Hired during the outage")
+    before, fence = writes(stack, "secondary"), holder(stack)
+    stack.api.patch("BCPTenant", TEAM, acme, {"spec": {"sync": {"trigger": tenants.now()}}})
+    status = stack.api.wait("BCPTenant", TEAM, acme, _looked, "somebody has looked", 90)["status"]
+    found = status["divergence"]
+    assert (found["result"], found["changed"], found["added"], found["removed"]) == ("Known", 1, 0, 0), found
+    assert (writes(stack, "secondary"), holder(stack)) == (before, fence)
+    assert settled("Secondary")(stack.tenant(acme))
+
+
+def _looked(tenant: dict[str, Any]) -> bool:
+    return bool(tenant["status"].get("divergence", {}).get("result", "Running") != "Running")
+
+
+def test_failback_needs_consent_to_lose_changes(stack: Stack, acme: str) -> None:
+    """Refused with the count and the command that names them; it ends the request, and users stay."""
     with asking(URL, stack.net) as client:
-        stack.patch(acme, {"activeSystem": "Primary", "requestedAt": tenants.now()})
-        found = stack.api.wait("BCPTenant", TEAM, acme, _refused, "the failback is refused")
+        stack.patch(acme, {"activeSystem": "Primary", **unconditional()})
+        found = stack.api.wait("BCPTenant", TEAM, acme, _refused, "the failback is refused", 90)
         steady(client)
-    assert "Discard" in found["status"]["lastOperation"]["message"]
+    message = found["status"]["lastOperation"]["message"]
+    assert message.startswith("1 changed in the secondary as of ")
+    assert "Discard" in message
+    command = message[message.index("kubectl ") : message.index(" names them")]
+    report = json.loads(stack.run("bash", "-c", command).stdout)
+    assert [(one["type"], one["key"], one["fields"]) for one in report["differences"]] == [("user", CHANGED, ["title"])]
     assert client.pages == ["SECONDARY"]
     assert found["status"]["settledSystem"] == "Secondary"
     assert holder(stack).startswith("fence/")
@@ -192,15 +217,12 @@ def _refused(tenant: dict[str, Any]) -> bool:
 def test_a_change_made_in_the_secondary_survives(stack: Stack, acme: str) -> None:
     """Also a restart of the operator while failed over; nothing is copied over it."""
     there = stack.directory("secondary")
-    person = there.find("Users", "userName", "agent0010@acme.example")
-    assert person is not None
-    there.change("Users", person["id"], title="Hired during the outage")
     before = writes(stack, "secondary")
     stack.run("kubectl", "-n", OPERATOR, "delete", "pods", "-l", "app.kubernetes.io/component=operator", "--wait=true")
     stack.scale(OPERATOR, "bcp-operator", 2)
     stack.api.wait("BCPTenant", TEAM, acme, settled("Secondary"), "still on the secondary", 40)
     assert stack.api.get("CronJob", TEAM, "acme-sync") is None
-    kept = there.find("Users", "userName", "agent0010@acme.example")
+    kept = there.find("Users", "userName", CHANGED)
     assert kept is not None
     assert kept["title"] == "Hired during the outage"
     assert writes(stack, "secondary") == before
@@ -217,6 +239,8 @@ def test_failback_unfences_last(stack: Stack, acme: str) -> None:
     one_switch(client, SECONDARY_PAGE, PRIMARY_PAGE)
     assert client.pages == ["SECONDARY", "PRIMARY"]
     assert (done["type"], done["secondaryChanges"]) == ("Failback", "Discard")
+    assert "to be discarded: 1 changed in the secondary" in done["message"]
+    assert "divergence" not in stack.status(acme)
     stack.api.wait("CronJob", TEAM, "acme-sync", lambda _: True, "the CronJob is back")
     assert holder(stack) == ""
     assert {j["metadata"]["name"] for j in stack.api.list("Job", TEAM, "bcp-operator.io/tenant=acme")} <= runs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -96,6 +97,8 @@ class Operator:
     notify_hosts: HostPolicy = field(default_factory=HostPolicy)
     calls: int = 0
     crash_at: int | None = None
+    changes: int | None = None
+    """What a comparison finds as soon as there is one; None: none ends."""
 
     def __post_init__(self) -> None:
         self.kube.world.before = self._before
@@ -105,8 +108,9 @@ class Operator:
         """A new process: no memory, an empty cache."""
         self.cache = Cache()
         hosts = HostPolicy.parse("*.example")
-        around = Surroundings(hosts, Image("image", "IfNotPresent"), False, self._build)
-        self.actor = Actor(self.kube, self.cache, lambda seconds: None, hosts)
+        image = Image("image", "IfNotPresent")
+        around = Surroundings(hosts, image, False, self._build)
+        self.actor = Actor(self.kube, self.cache, lambda seconds: None, hosts, image=image)
         self.monitor = Monitor(self.kube, hosts, lambda _: None, clock=lambda: self.clock.monotonic_seconds)
         self.notifier = Notifier(self.kube, self.notify_hosts, self.events, self.actor.check)
         watched = Watched(self.monitor, Certificates(self.kube, hosts, lambda _: None))
@@ -132,6 +136,8 @@ class Operator:
 
     async def reconcile(self) -> float | None:
         """One event."""
+        if self.changes is not None:
+            self.end_looks(self.changes)
         self.watch()
         return await self.tenants.reconcile(KEY)
 
@@ -145,6 +151,37 @@ class Operator:
                 return
             self.tick(0.05 if wrote else max(pause or 0.0, 0.05))
         raise AssertionError(f"not settled: {self.tenant.get('status')}")
+
+    def end_jobs(self) -> None:
+        """Every run that is active succeeds."""
+        report = {"result": "Succeeded", "startTime": self.clock.wall.isoformat(), "seconds": 1.0}
+        self._end(lambda name: not names.is_comparison(NAME, name), report)
+
+    def end_looks(self, changes: int) -> None:
+        """Every comparison that is active ends, and has found so many changes."""
+        report = {"startTime": self.clock.wall.isoformat(), "seconds": 1.0, "counts": {"changed": changes}}
+        self._end(lambda name: names.is_comparison(NAME, name), report)
+
+    def _end(self, which: Callable[[str], bool], report: Object) -> None:
+        for (kind, namespace, name), job in list(self.kube.world.objects.items()):
+            if kind != JOB or not which(name) or (job.get("status") or {}).get("conditions"):
+                continue
+            begun = self.clock.wall.isoformat().replace("+00:00", "Z")
+            job["status"] = {"startTime": begun, "conditions": [{"type": "Complete", "status": "True"}]}
+            job["metadata"]["resourceVersion"] = self.kube._version()
+            ended = {"terminated": {"exitCode": 0, "message": json.dumps(report)}}
+            self.kube.world.owners[POD, namespace, f"{name}-x7k2p"] = {}
+            self.kube.world.objects[POD, namespace, f"{name}-x7k2p"] = {
+                "metadata": {
+                    "namespace": namespace,
+                    "name": f"{name}-x7k2p",
+                    "uid": f"{name}-x7k2p",
+                    "creationTimestamp": begun,
+                    "resourceVersion": self.kube._version(),
+                    "labels": names.labels(NAME) | {"batch.kubernetes.io/job-name": name},
+                },
+                "status": {"containerStatuses": [{"name": names.SYNC_CONTAINER, "state": ended}]},
+            }
 
     def tick(self, seconds: float) -> None:
         """Time passes."""
@@ -186,6 +223,8 @@ class Operator:
             "cronjob": self.get(CRONJOB, names.sync_cronjob(NAME)) is not None,
             "claim": self.get(PVC, names.correlations_claim(NAME)) is not None,
             "run": (self.get(CONFIGMAP, names.run_configmap(NAME)) or {}).get("data"),
+            "looks": sum(key[0] == JOB and names.is_comparison(NAME, key[2]) for key in self.kube.world.objects),
+            "divergence": {k: v for k, v in status.get("divergence", {}).items() if k not in ("name", "time")},
             "phase": status["phase"],
             "settled": status["settledSystem"],
             "history": [(entry["type"], entry["result"], entry["id"]) for entry in status["history"]],

@@ -8,12 +8,15 @@ from typing import Any
 
 from bcp_operator.api import names
 from bcp_operator.api.conditions import Condition
+from bcp_operator.api.divergence import ChangeCounts, DivergenceReport, UnreadListing
 from bcp_operator.api.policy import SyncPolicySpec
+from bcp_operator.api.run import RunReport
 from bcp_operator.api.tenant import BCPTenantSpec
 from bcp_operator.api.tenant_status import BCPTenantStatus
 from bcp_operator.continuity import actions
 from bcp_operator.continuity.actions import Action, Plan
 from bcp_operator.continuity.observed import (
+    ComparisonView,
     Memory,
     Now,
     Observed,
@@ -69,6 +72,9 @@ class World:
     login_down: bool = False
     runs_last: bool = False
     drained: bool = False
+    looks_last: bool = False
+    changes: int | None = 0
+    """How many entities somebody has changed in the secondary; None: it can't be read."""
 
     def tick(self, seconds: float) -> None:
         """Time passes."""
@@ -131,6 +137,11 @@ class World:
                 self._on_lease(action)
             case actions.ApplySync() | actions.DeleteCronJob() | actions.DeleteRun() | actions.StartRun():
                 self._on_sync(action)
+            case actions.StartComparison(at):
+                job = ComparisonView(names.comparison_job(self.seen.name, at), "uid", self.clock.wall, active=True)
+                self._sync(comparisons=(*self.seen.sync.comparisons, job))
+                if not self.looks_last:
+                    self.looked()
             case actions.ApplyRoutes() | actions.VerifyLogin() | actions.RestoreRoutes():
                 self._on_routes(action)
             case actions.AskDrained(_, operation_id):
@@ -181,10 +192,22 @@ class World:
             case actions.DeleteCronJob():
                 self._sync(cronjob=False, retimed=False, stale=("CronJob",))
             case actions.DeleteRun(name):
-                self._sync(runs=tuple(run for run in runs if run.name != name))
+                looks = tuple(one for one in self.seen.sync.comparisons if one.name != name)
+                self._sync(runs=tuple(run for run in runs if run.name != name), comparisons=looks)
             case actions.StartRun(at):
                 run = RunView(names.job_at(self.seen.name, at), "uid", self.clock.wall, active=self.runs_last)
                 self._sync(runs=(*runs, run))
+
+    def looked(self, report: DivergenceReport | None = None) -> None:
+        """The last look ends, with what there is to be seen."""
+        unread = [UnreadListing(side="secondary", type="user", reason="HTTP 503")] if self.changes is None else []
+        count = ChangeCounts(changed=self.changes or 0)
+        per_type = {"user": count} if count.total else {}
+        told = report or DivergenceReport(
+            start_time=self.clock.wall, seconds=1, counts=count, per_type=per_type, unread=unread
+        )
+        *earlier, last = self.seen.sync.comparisons
+        self._sync(comparisons=(*earlier, replace(last, active=False, report=told)))
 
     def _on_routes(self, action: Action) -> None:
         seen = self.seen
@@ -240,6 +263,17 @@ def fresh(**parts: Any) -> World:
     )
     seen = replace(seen, sync=replace(seen.sync, stale=("CronJob",)))
     return World(seen)
+
+
+def synced(**parts: Any) -> World:
+    """A tenant on its primary, whose first run has succeeded."""
+    world = settled(**({"sync": {"enabled": True}} | parts))
+    report = RunReport.model_validate({"result": "Succeeded", "startTime": world.clock.wall, "seconds": 1.0})
+    world._sync(runs=tuple(replace(run, active=False, report=report) for run in world.seen.sync.runs))
+    world.settle()
+    assert world.seen.status.sync is not None
+    assert world.seen.status.sync.last_success_time is not None
+    return world
 
 
 def settled(**parts: Any) -> World:

@@ -208,7 +208,7 @@ class Pair:
                 concurrency=self.concurrency,
             )
             await applier.run()
-            finish(decision, scope, self.store, tally)
+            finish(setup.config, decision, scope, self.store, tally)
             note_alone(scope, spool, self.store, tally)
         finally:
             spool.close()

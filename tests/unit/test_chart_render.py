@@ -185,6 +185,14 @@ def test_the_operator_believes_only_a_stamp_that_is_guarded(create: bool, stamp:
     assert rendered is (create and stamp == "Always")
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_four_eyes_is_what_the_operator_is_told_and_what_admission_stamps(on: bool) -> None:
+    documents = render({"admission": {"stamp": "Always", "fourEyes": on}})
+    assert env(documents)["FOUR_EYES"] == str(on).lower()
+    stamps = {d["metadata"]["name"] for d in documents if d["kind"] == "MutatingAdmissionPolicy"}
+    assert stamps == {"requester.bcp-operator.io"} | ({"approver.bcp-operator.io"} if on else set())
+
+
 def test_probes_ask_what_the_operator_answers() -> None:
     operator = container(render())
     assert operator["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "health"}

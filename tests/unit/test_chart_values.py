@@ -47,12 +47,19 @@ def test_the_release_namespace_can_not_be_watched() -> None:
         ({"networkPolicy": {"egressPorts": [0]}}, "'/networkPolicy/egressPorts/0'"),
         ({"networkPolicy": {"enabled": "yes"}}, "'/networkPolicy/enabled'"),
         ({"admission": {"stamp": True}}, "'/admission/stamp'"),
+        ({"admission": {"fourEyes": "yes"}}, "'/admission/fourEyes'"),
         ({"crds": {"install": "no"}}, "'/crds/install'"),
         ({"watchNamespace": ["a"]}, "additional properties 'watchNamespace' not allowed"),
     ],
 )
 def test_the_schema_names_what_is_wrong(values: dict[str, Any], expected: str) -> None:
     assert expected in refusal(REQUIRED | values)
+
+
+@pytest.mark.parametrize("admission", [{"stamp": "Never"}, {"stamp": "Auto"}, {"create": False, "stamp": "Auto"}])
+def test_four_eyes_without_the_stamp_is_refused_because_nobody_could_be_held_to_it(admission: dict[str, Any]) -> None:
+    message = refusal(REQUIRED | {"admission": admission | {"fourEyes": True}})
+    assert "admission.fourEyes needs the stamps of a MutatingAdmissionPolicy" in message
 
 
 @pytest.mark.parametrize("host", ["https://x.test", "a.test,b.test", "", "x y", "X.test", "x.test/path"])

@@ -286,3 +286,25 @@ def test_the_table_lines_up() -> None:
     column = lines[0].index("ACTIVE")
     assert [line[column:].split()[0] for line in lines[1:]] == ["Primary", "Secondary"]
     assert lines[2].endswith("Failover Completed 0.41 s  -")
+
+
+def test_what_was_changed_in_the_secondary_is_shown_while_users_are_there() -> None:
+    found = {
+        "name": "acme-diff-1",
+        "result": "Known",
+        "time": "2026-11-24T10:00:00Z",
+        "changed": 3,
+        "added": 1,
+        "removed": 0,
+        "report": "acme-divergence",
+        "message": "user: 3 changed, 1 added",
+    }
+    text = describe(summary(tenant(activeSystem="Secondary", divergence=found), NOW))
+    assert "3 changed, 1 added, as of 2026-11-24T10:00:00Z, see ConfigMap acme-divergence" in text
+    text = describe(summary(tenant(activeSystem="Secondary", divergence=found | {"changed": 0, "added": 0}), NOW))
+    assert "nothing, as of 2026-11-24T10:00:00Z" in text
+    text = describe(summary(tenant(activeSystem="Secondary", divergence={"name": "x", "result": "Unknown"}), NOW))
+    assert "changed there   not known\n" in text
+    text = describe(summary(tenant(activeSystem="Secondary"), NOW))
+    assert "not looked at yet: set spec.sync.trigger" in text
+    assert "changed there" not in describe(summary(tenant(activeSystem="Primary"), NOW))

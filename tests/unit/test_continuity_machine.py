@@ -12,7 +12,7 @@ from typing import get_args
 
 from bcp_operator.api.names import FENCE_PREFIX, WRITER_LEASE_SECONDS
 from bcp_operator.api.tenant_status import ActiveSystem, Phase
-from bcp_operator.continuity import actions
+from bcp_operator.continuity import actions, divergence
 from bcp_operator.continuity.observed import Now, RunView
 from bcp_operator.continuity.plan import plan
 from hypothesis import HealthCheck, settings
@@ -219,7 +219,8 @@ class Switching(RuleBasedStateMachine):
         running = self.world.seen.status.operation
         if running is not None and running.type == "Failback":
             last = next((e for e in self.world.seen.status.history if e.result == "Completed"), None)
-            assert running.secondary_changes == "Discard"
+            there = all(route.shows == "Primary" for route in self.world.seen.routes)
+            assert there or running.secondary_changes == "Discard" or not divergence.unknowable(self.world.seen)
             assert running.requested_at is not None
             assert last is None or running.requested_at > last.start_time
         if before != after and after is not None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from bcp_operator.api.tenant_status import BCPTenantStatus
-from bcp_operator.continuity import actions
+from bcp_operator.continuity import actions, divergence
 from bcp_operator.continuity.observed import Memory, Now, Observed, Probe, Problem, RouteView, SyncView, WriterView
 from bcp_operator.continuity.plan import plan
 from bcp_operator.continuity.request import fingerprint
@@ -127,7 +127,8 @@ def test_the_way_back_needs_a_newer_stamp_and_consent(seen: Observed, now: Now) 
         block = seen.spec.failover
         assert block is not None
         assert block.requested_at is not None
-        assert block.secondary_changes == "Discard"
+        there = all(route.shows == "Primary" for route in seen.routes)
+        assert there or block.secondary_changes == "Discard" or not divergence.unknowable(seen)
         for earlier in seen.status.history:
             if earlier.result == "Completed":
                 assert block.requested_at > earlier.start_time

@@ -301,6 +301,7 @@ def test_all_three_consents_left_behind_count_for_nothing_months_later() -> None
     assert (last.result, last.mode, last.override, last.secondary_changes) == ("Completed", "Unplanned", [], "Keep")
     assert not any(isinstance(action, actions.StartRun) for action in world.done)
     world.tick(90 * 86400)
+    world.changes = 1
     world.request(**sim.failover("Primary", world.clock.wall, mode="Planned"))
     world.settle()
     assert world.side() == "Secondary", "the way back needs its consent anew"

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from bcp_operator.api.tenant_status import BCPTenantStatus
-from bcp_operator.continuity import actions
+from bcp_operator.api.tenant_status import BCPTenantStatus, Divergence, Operation
+from bcp_operator.continuity import actions, divergence
 from bcp_operator.continuity.health import Track
 from bcp_operator.continuity.observed import Now, Probe
 from hypothesis import Phase, settings
@@ -28,7 +28,7 @@ class Switching(RuleBasedStateMachine):
     @initialize(sync=st.booleans(), suspend=st.booleans())
     def begin(self, sync: bool, suspend: bool) -> None:
         """A settled tenant."""
-        self.world = sim.settled(sync={"enabled": sync}, suspend=suspend)
+        self.world = sim.synced(suspend=suspend) if sync and not suspend else sim.settled(suspend=suspend)
         self.real = 0.0
         self.writer_until: float | None = None
         self.asked: list[Any] = []
@@ -87,6 +87,13 @@ class Switching(RuleBasedStateMachine):
         """A route can't be read, or can be again."""
         self._route(name, error=error)
 
+    @rule(changes=st.sampled_from([None, 0, 0, 3]), last=st.booleans())
+    def edit(self, changes: int | None, last: bool) -> None:
+        """Somebody works in the secondary, or it can't be read; a look lasts or ends at once."""
+        self.world.changes, self.world.looks_last = changes, last
+        if any(one.active for one in self.world.seen.sync.comparisons[-1:]) and not last:
+            self.world.looked()
+
     @rule(state=st.sampled_from(["Healthy", "Failed", "Unknown"]), login=st.booleans(), runs=st.booleans())
     def weather(self, state: str, login: bool, runs: bool) -> None:
         """Systems and login host come and go; a last run lasts or ends at once."""
@@ -130,6 +137,7 @@ class Switching(RuleBasedStateMachine):
     def _pass(self) -> None:
         self._renew()
         before, done = self.world.seen.status, len(self.world.done)
+        self.there = all(route.shows == "Primary" for route in self.world.seen.routes)
         fenced = self.world.seen.lease is not None and self.world.seen.lease.fenced
         decided = self.world.step()
         after = decided.status
@@ -147,12 +155,19 @@ class Switching(RuleBasedStateMachine):
             if running:
                 assert self.world.seen.lease is not None
                 assert self.world.seen.lease.holder == f"fence/{running.id}"
+                self._agreed(running, before.divergence)
         if isinstance(action, actions.ApplySync | actions.StartRun):
             assert not fenced
             assert all(route.shows != "Secondary" for route in self.world.seen.routes)
         if isinstance(action, actions.ReleaseWriter):
             assert running is not None
             assert running.type == "Failback"
+
+    def _agreed(self, running: Operation, found: Divergence | None) -> None:
+        """Nobody is moved back from changes that nobody has looked at, or that nobody has agreed to lose."""
+        if running.type == "Failback" and running.secondary_changes == "Keep" and not self.there:
+            assert found is not None
+            assert (found.result, divergence.total(found)) == ("Known", 0)
 
     def _started(self, before: BCPTenantStatus, after: BCPTenantStatus) -> None:
         """An operation begins in status alone, for a change of the request; the way back with a newer time and consent."""
@@ -164,7 +179,8 @@ class Switching(RuleBasedStateMachine):
             block = self.world.seen.spec.failover
             assert block is not None
             assert block.requested_at is not None
-            assert block.secondary_changes == "Discard"
+            there = all(route.shows == "Primary" for route in self.world.seen.routes)
+            assert there or block.secondary_changes == "Discard" or not divergence.unknowable(self.world.seen)
             undone = before.operation or next((e for e in before.history if e.result == "Completed"), None)
             assert undone is None or block.requested_at > undone.start_time
 

@@ -55,3 +55,15 @@ def test_what_comes_and_goes_leaves_nothing_behind() -> None:
     assert not watches._routes
     assert not cache._by_tenant
     assert not any(cache._objects.values())
+
+
+def test_what_is_known_already_is_no_news() -> None:
+    cache, queue = Cache(), Mock(Queue)
+    watches = Watches(cache, queue, Mock(TenantReconciler, states={}), Mock(PolicyReconciler), Claims(FakeKube(), ()))
+    watches._sighted = Mock()  # type: ignore[method-assign]
+    watches.take(TENANT, "ADDED", tenant())
+    cache.put(TENANT, tenant(version="2"))  # the answer to a write of ours
+    watches.take(TENANT, "MODIFIED", tenant(version="2"))
+    assert queue.add.call_count == 1
+    watches.take(TENANT, "MODIFIED", tenant(version="3"))
+    assert queue.add.call_count == 2

@@ -38,6 +38,7 @@ def test_the_environment_is_enough_and_flags_win() -> None:
         ({"BCP_SYNC_IMAGE": ""}, "BCP_SYNC_IMAGE"),
         ({"BCP_SYNC_IMAGE_PULL_POLICY": "Sometimes"}, "IfNotPresent"),
         ({"REQUESTER_STAMPED": "perhaps"}, "--requester-stamped is 'perhaps': use true or false"),
+        ({"FOUR_EYES": "true"}, "--four-eyes needs --requester-stamped"),
         ({"INGRESS_CLASSES": "edge=caddy"}, "--ingress-classes: 'edge=caddy': write class=dialect"),
         ({"EXTERNAL_DNS": "perhaps"}, "--external-dns is 'perhaps': use true or false"),
         ({"GATEWAY_API": "perhaps"}, "--gateway-api is 'perhaps': use true or false"),

@@ -30,15 +30,23 @@ async def fail_back(made: Operator) -> None:
     await made.request(activeSystem="Primary", requestedAt=stamp(made), secondaryChanges="Discard")
 
 
+async def ask_back(made: Operator) -> None:
+    """The request without consent."""
+    await made.request(activeSystem="Primary", requestedAt=stamp(made))
+
+
 async def switched(monkeypatch: pytest.MonkeyPatch, way: str, crash_at: int | None) -> Operator:
     """A world in which the switch was made; with a crash before the given call of it."""
     made = await harness.started(monkeypatch, UID)
+    made.end_jobs()
+    await made.settle()
     made.tick(3600)
-    if way == "back":
+    if way != "out":
         await fail_over(made)
         await made.settle()
         made.tick(3600)
-    await (fail_back if way == "back" else fail_over)(made)
+    made.changes = {"unchanged": 0, "changed": 2}.get(way)
+    await {"out": fail_over, "back": fail_back}.get(way, ask_back)(made)
     made.calls, made.crash_at = 0, crash_at
     try:
         await made.settle()
@@ -49,13 +57,15 @@ async def switched(monkeypatch: pytest.MonkeyPatch, way: str, crash_at: int | No
     return made
 
 
-@pytest.mark.parametrize("way", ["out", "back"])
+@pytest.mark.parametrize("way", ["out", "back", "unchanged", "changed"])
 async def test_a_crash_before_any_call_of_a_switch_changes_nothing_in_the_end(
     monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     undisturbed = await switched(monkeypatch, way, None)
     wanted, calls = undisturbed.end_state(), undisturbed.calls
-    assert wanted["settled"] == ("Primary" if way == "back" else "Secondary")
+    assert wanted["settled"] == ("Primary" if way in ("back", "unchanged") else "Secondary")
+    assert wanted["history"][0][1] == ("Refused" if way == "changed" else "Completed")
+    assert wanted["looks"] == (way in ("unchanged", "changed"))
     assert calls > 10
     for number in range(1, calls + 1):
         made = await switched(monkeypatch, way, number)

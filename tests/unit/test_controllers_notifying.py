@@ -288,8 +288,8 @@ def test_every_event_that_can_be_asked_for_happens() -> None:
     old = BCPTenantStatus()
     failed = old.model_copy(update={"sync": SyncStatus(last_run=LastRun(name="j", result="Failed"))})
     happened.update(note.reason for note in transitions.notes(old, failed))
-    guard = {note for note in ("GuardTripped",)}  # tests/unit/test_continuity_guard.py shows that it happens
-    assert set(get_args(NotifyEvent)) - happened == guard
+    # tests/unit/test_continuity_guard.py and test_continuity_approval.py show that these happen
+    assert set(get_args(NotifyEvent)) - happened == {"GuardTripped", "ApprovalNeeded"}
 
 
 def test_an_empty_list_of_events_means_all_of_ours() -> None:

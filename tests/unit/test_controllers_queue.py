@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from bcp_operator.controllers.queue import Key, Queue
+from bcp_operator.controllers.queue import CROWD, Key, Queue
 from bcp_operator.kube.errors import Unavailable
 from bcp_operator.kube.leader import LostLease
 
@@ -157,3 +158,29 @@ async def test_what_a_worker_answers_is_when_it_looks_again() -> None:
     async with running(work) as queue:
         queue.add(A)
         await until(lambda: count == 4)
+
+
+async def test_a_crowd_is_told_of_when_it_is_done_and_who_is_urgent_in_it_is_seen(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gate = asyncio.Event()
+
+    async def work(key: Key) -> None:
+        await gate.wait()
+
+    caplog.set_level(logging.INFO)
+    async with running(work, workers=1) as queue:
+        for number in range(CROWD):
+            queue.add(Key("tenant", "ns", str(number)))
+        await asyncio.sleep(0)
+        assert not queue.pressing
+        queue.add(A, urgent=True)
+        assert queue.pressing
+        gate.set()
+        await until(lambda: queue.idle)
+        assert not queue.pressing
+        queue.add(B)
+        await until(lambda: queue.idle)
+    assert [r.getMessage()[:40] for r in caplog.records] == [
+        f"at rest: {CROWD + 1} objects looked at, {CROWD + 1} times"[:40]
+    ]

@@ -111,3 +111,20 @@ async def test_looking_again_at_the_login_url_reads_and_writes_nothing_else(monk
         assert len(made.kube.world.calls) - calls == 3
         assert pause is not None
         assert pause <= 60
+
+
+async def test_routes_of_a_crowd_are_written_before_any_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = await harness.started(monkeypatch)
+    made.tick(3600)
+    made.tenants.others_switch = lambda: True
+    await made.request(activeSystem="Secondary")
+    asked = len([call for call in made.kube.world.calls if call[0] == "ask"])
+    pause = await made.reconcile()
+    assert pause is not None
+    assert pause <= 1
+    assert made.end_state()["redirect"].endswith("secondary.example/login")
+    assert made.status["phase"] == "FailingOver"
+    assert len([call for call in made.kube.world.calls if call[0] == "ask"]) == asked
+    made.tenants.others_switch = lambda: False
+    await made.settle()
+    assert made.status["lastOperation"]["result"] == "Completed"

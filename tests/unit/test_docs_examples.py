@@ -44,7 +44,7 @@ def test_the_kustomization_of_the_install_page_changes_what_it_says(tmp_path: Pa
     assert env["ALLOWED_HOSTS"] == "*.vendor.example,login.acme.example"
     assert env["BCP_SYNC_IMAGE"] == "registry.example/bcp-operator:0.1.0"
     assert env["WATCH_NAMESPACES"] == "bcp-tenants", "what is not patched stays"
-    assert len(container["env"]) == len(env) == 12
+    assert len(container["env"]) == len(env) == 13
 
 
 def test_every_stage_of_the_profile_tutorial_is_a_profile() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from bcp_operator.api import names
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.run import RunConfig
 from bcp_operator.kube import compare, jobs
@@ -34,6 +35,36 @@ def test_every_manifest_is_valid_kubernetes() -> None:
         validate(manifest, "1.36", strict=True)
     assert job["metadata"]["name"] == "acme-sync-1795515120"
     assert job["metadata"]["ownerReferences"][0]["uid"] == "uid-2"
+
+
+def test_a_comparison_is_the_pod_of_a_run_with_another_command() -> None:
+    at = datetime(2026, 11, 24, 10, 12, tzinfo=UTC)
+    made = jobs.comparison(OWNER, spec(), SyncPolicySpec(), 3600, IMAGE, asked_at=at)
+    for manifest in (made.run_configmap, made.report_configmap, made.claim, made.job):
+        validate(manifest, "1.36", strict=True)
+    assert (made.job["metadata"]["name"], made.report_configmap["metadata"]["name"]) == (
+        "acme-diff-1795515120",
+        "acme-divergence",
+    )
+    assert made.job["metadata"]["ownerReferences"] == [OWNER.reference()]
+    assert made.job["spec"]["activeDeadlineSeconds"] == 3600
+    run, look = build().cronjob["spec"]["jobTemplate"]["spec"]["template"], made.job["spec"]["template"]
+    (container,) = look["spec"]["containers"]
+    assert container["command"] == ["bcp-sync", "diverge", "--publish", "--config", "/etc/bcp/run.yaml"]
+    run["spec"]["containers"][0]["command"] = container["command"]
+    assert look == run
+
+
+def test_also_the_pod_of_a_comparison_of_the_longest_name_says_whose_it_is() -> None:
+    """The Job controller cuts what it makes pod names from at 58 characters."""
+    at = datetime(2026, 11, 24, 10, 12, tzinfo=UTC)
+    assert len(names.comparison_job("a" * 40, at) + "-") <= 58
+
+
+def test_the_way_back_to_be_reviewed_is_in_run_yaml() -> None:
+    made = jobs.build(OWNER, spec(), SyncPolicySpec(), TIMING, IMAGE, review="op-7")
+    assert RunConfig.model_validate(yaml.safe_load(made.run_configmap["data"]["run.yaml"])).review == "op-7"
+    assert made.digest != build().digest
 
 
 def test_the_pod_is_restricted_and_holds_no_secret_in_its_environment() -> None:

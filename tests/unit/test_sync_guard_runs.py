@@ -284,3 +284,29 @@ def test_no_run_does_more_than_its_limits_and_every_run_adds(
 
 def _people(numbers: Collection[int], changed: Collection[int]) -> dict[str, dict[str, Any]]:
     return {f"p{n}": {"login": f"l{n}", "on": True, "tags": ["x"] if n in changed else ["y"]} for n in numbers}
+
+
+def test_after_a_way_back_without_discard_the_first_run_overwrites_nothing_unasked() -> None:
+    made = company(20)
+    made.primary.entities["person"]["p-003"]["tags"] = ["x"]
+    made.policy |= {"review": "op-7", "approval": "Never"}
+    tally = made.run()
+    assert (tally.total("updated"), tally.total("withheld"), tally.result(2)) == (0, 1, "Partial")
+    assert "without Discard" in tally.report("Partial", NOW, 1.0).message
+    assert made.run().total("withheld") == 1, "until somebody has agreed"
+    approve(made, tally)
+    assert made.run().total("updated") == 1
+    made.primary.entities["person"]["p-004"]["tags"] = ["y"]
+    tally = made.run()
+    assert (tally.total("updated"), tally.total("withheld")) == (1, 0), "and from then on runs are as they were"
+    made.policy |= {"review": "op-8"}
+    made.primary.entities["person"]["p-005"]["tags"] = ["z"]
+    assert made.run().total("withheld") == 1, "another way back is another matter"
+
+
+def test_a_first_run_with_nothing_to_write_is_review_enough() -> None:
+    made = company(20)
+    made.policy |= {"review": "op-7"}
+    assert made.run().total("withheld") == 0
+    made.primary.entities["person"]["p-004"]["tags"] = ["y"]
+    assert made.run().total("updated") == 1

@@ -12,6 +12,20 @@
 oldObject == null ? has(object.spec.failover) : object != null && object.spec.?failover != oldObject.spec.?failover
 {{- end -}}
 
+{{/* CEL: a switch is asked for, or asked for in another way: something under spec.failover but approvedBy is another than before. */}}
+{{- define "bcp.requestChanges" -}}
+{{- $parts := list -}}
+{{- range list "activeSystem" "reason" "requestedAt" "mode" "override" "secondaryChanges" -}}
+{{- $parts = append $parts (printf "object.spec.?failover.?%s != oldObject.spec.?failover.?%s" . .) -}}
+{{- end -}}
+oldObject == null ? has(object.spec.failover) : object != null && ({{ join " || " $parts }})
+{{- end -}}
+
+{{/* CEL: spec.failover.approvedBy of an object; empty when there is none. */}}
+{{- define "bcp.approvedBy" -}}
+({{ . }} == null ? '' : {{ . }}.spec.?failover.?approvedBy.orValue(''))
+{{- end -}}
+
 {{/* CEL: the user has a custom verb on this very object. Takes {verb, resource}. */}}
 {{- define "bcp.may" -}}
 authorizer.group('bcp-operator.io').resource('{{ .resource }}').namespace(request.namespace).name(request.name).check('{{ .verb }}').allowed()

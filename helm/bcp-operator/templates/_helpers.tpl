@@ -70,6 +70,9 @@ app.kubernetes.io/part-of: bcp-operator
 {{- if not .Values.allowedHosts -}}
 {{- fail "\n\nallowedHosts is empty: the operator and the sync would refuse every system. Name the hosts of your systems and login URLs, e.g. --set 'allowedHosts={*.example.com,login.acme.example}'\n" -}}
 {{- end -}}
+{{- if and .Values.admission.fourEyes (ne (include "bcp.requesterStamped" .) "true") -}}
+{{- fail "\n\nadmission.fourEyes needs the stamps of a MutatingAdmissionPolicy (Kubernetes 1.36): without them anybody could approve their own switch. Set admission.stamp: Always where the cluster has it, or leave fourEyes off\n" -}}
+{{- end -}}
 {{- range $list := list "allowedHosts" "insecureHosts" -}}
 {{- range $index, $host := index $.Values $list -}}
 {{- if not (regexMatch "^[a-z0-9*?\\[\\]!.:-]+$" $host) -}}

@@ -22,6 +22,7 @@ ConditionType = Literal[
     "CorrelationHealthy",
     "SyncGuarded",
     "IntentConflict",
+    "ApprovalPending",
 ]
 
 

@@ -1,5 +1,6 @@
 """Names of everything that belongs to a tenant: one place, so that no two rooms spell a name differently."""
 
+import re
 from datetime import datetime
 
 from .common import LABEL_COMPONENT, LABEL_MANAGED_BY, LABEL_TENANT
@@ -14,6 +15,7 @@ LEADER_LEASE = "bcp-operator-leader"
 
 RUN_KEY = "run.yaml"
 REPORT_KEY = "report.json"
+DIVERGENCE_KEY = "divergence.json"
 PROFILE_KEY = "profile.yaml"
 
 FENCE_PREFIX = "fence/"
@@ -39,9 +41,26 @@ def job_at(tenant: str, asked_at: datetime) -> str:
     `asked_at` must carry a time zone.
     Raises ValueError when it does not.
     """
+    return f"{sync_job_prefix(tenant)}{_seconds(asked_at)}"
+
+
+def comparison_job(tenant: str, asked_at: datetime) -> str:
+    """Name of the Job that looks for what was changed in the secondary, made from the time at which that was asked for.
+
+    No longer than that of a run, so that also its pods' names say whose they are. Raises ValueError as job_at does.
+    """
+    return f"{tenant}-diff-{_seconds(asked_at)}"
+
+
+def is_comparison(tenant: str, job: str) -> bool:
+    """Whether a Job of this tenant is one that only looks."""
+    return re.fullmatch(re.escape(f"{tenant}-diff-") + "[0-9]{10}", job) is not None
+
+
+def _seconds(asked_at: datetime) -> str:
     if asked_at.tzinfo is None:
         raise ValueError("asked_at needs a time zone")
-    return f"{sync_job_prefix(tenant)}{int(asked_at.timestamp()):010d}"
+    return f"{int(asked_at.timestamp()):010d}"
 
 
 def writer_lease(tenant: str) -> str:
@@ -57,6 +76,11 @@ def run_configmap(tenant: str) -> str:
 def report_configmap(tenant: str) -> str:
     """Name of the ConfigMap that a run writes its full report to."""
     return f"{tenant}-report"
+
+
+def divergence_configmap(tenant: str) -> str:
+    """Name of the ConfigMap with what was changed in the secondary."""
+    return f"{tenant}-divergence"
 
 
 def correlations_claim(tenant: str) -> str:

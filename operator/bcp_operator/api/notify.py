@@ -27,6 +27,7 @@ NotifyEvent = Literal[
     "FailbackRefused",
     "FailbackCompleted",
     "OverrideUsed",
+    "ApprovalNeeded",
     "IntentConflictHeld",
     "LoginNotVerified",
 ]
@@ -49,7 +50,7 @@ class Notify(Model):
     )
     events: list[NotifyEvent] = Field(
         default_factory=list,
-        max_length=19,
+        max_length=20,
         description="Which events to send. Empty: all of them.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )

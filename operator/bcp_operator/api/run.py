@@ -8,7 +8,7 @@ import hashlib
 import json
 from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -165,6 +165,11 @@ class RunConfig(RunModel):
     limits: RunLimits = Field(default_factory=RunLimits, description="What the run may use.")
     guard: RunGuard = Field(default_factory=RunGuard, description="How much the run may do unasked.")
     approval: Approval = Field("OnGuard", description="What waits for approval.")
+    review: str | None = Field(
+        None,
+        max_length=64,
+        description="The way back after which everything waits for approval, until a run has come to its end with it.",
+    )
     approve: ApprovalHash | None = Field(None, description="Hash of withheld actions to let through, once.")
     dry_run: bool = Field(False, description="Plan only.")
     store: RunStore = Field(description="Where correlations are kept.")
@@ -219,7 +224,24 @@ class RunReadiness(RunModel):
     unresolved: Count = Field(description="References that lead nowhere there.")
 
 
-class RunReport(RunModel):
+class Report(RunModel):
+    """What is left behind twice: short in the termination message, complete in a ConfigMap."""
+
+    def render(self, limit_bytes: int) -> str:
+        """The report as JSON of at most `limit_bytes` UTF-8 bytes; lists are cut, and `truncated` set, to fit."""
+        report = self
+        text = report.model_dump_json(by_alias=True)
+        while len(text.encode()) > limit_bytes:
+            report = report.shortened()
+            text = report.model_dump_json(by_alias=True)
+        return text
+
+    def shortened(self) -> Self:
+        """The same in fewer words, never with other totals. Raises ValueError when nothing is left to be cut."""
+        raise NotImplementedError
+
+
+class RunReport(Report):
     """What a run did. Short form: termination message. Complete form: report.json."""
 
     result: RunResult = Field(description="How it ended.")
@@ -245,16 +267,7 @@ class RunReport(RunModel):
     unsynced: list[RunIssue] = Field(default_factory=list, description="Types the secondary doesn't get, and why.")
     truncated: bool = Field(False, description="A list was cut to fit.")
 
-    def render(self, limit_bytes: int) -> str:
-        """The report as JSON of at most `limit_bytes` UTF-8 bytes; lists are cut, and `truncated` set, to fit."""
-        report = self
-        text = report.model_dump_json(by_alias=True)
-        while len(text.encode()) > limit_bytes:
-            report = report.shortened()
-            text = report.model_dump_json(by_alias=True)
-        return text
-
-    def shortened(self) -> "RunReport":
+    def shortened(self) -> Self:
         """Half of the longest list, or of the message, or no figures per type; never the totals."""
         names = ("errors", "unresolved", "kept", "withheld", "planned", "tripped", "without_login", "unsynced")
         lists = {name: getattr(self, name) for name in names}

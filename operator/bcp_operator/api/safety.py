@@ -38,6 +38,11 @@ class SafetyRules(Model):
         description="The certificates that users would meet are valid: the login page's, and the login host's own at that "
         "system where DNS leads there. One that ends within certificateHorizon only warns.",
     )
+    divergence_known: Severity = Field(
+        "Block",
+        alias="DivergenceKnown",
+        description="On the way back, without secondaryChanges: Discard: it can be said what was changed in the secondary.",
+    )
 
 
 class Drain(Model):

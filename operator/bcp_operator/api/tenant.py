@@ -221,8 +221,8 @@ class SyncSpec(Model):
     )
     trigger: Timestamp | None = Field(
         None,
-        description="Run now: set it to the present time. A newer time is another run; status.sync.lastTrigger echoes "
-        "what was dealt with. While the sync is held or suspended it is passed over.",
+        description="Run now: set it to the present time. A newer time is another run; status.sync.lastTrigger echoes what was dealt "
+        "with. While users are on the secondary it looks for what was changed there; else, while held or suspended, it is passed over.",
     )
     approve: ApprovalHash | None = Field(
         None,
@@ -287,14 +287,21 @@ class FailoverSpec(Model):
     )
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=5,
-        description="Consent, one-shot: safety rules to pass over. Needs a reason, a newer requestedAt and the right failover-override.",
+        max_length=7,
+        description="Consent, one-shot: safety rules to pass over. Needs a reason, a newer requestedAt and the right failover-override; "
+        "FourEyes (nobody else could be asked) the right failover-break-glass too.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},  # one decision: never merged from two writers
     )
     secondary_changes: Literal["Keep", "Discard"] | None = Field(
         None,
-        description="Consent, one-shot: Discard lets the sync overwrite what was changed in the secondary; needs a newer "
-        "requestedAt and the right failover-override. Absent or Keep: the way back is refused.",
+        description="Consent, one-shot: Discard lets the sync overwrite what was changed in the secondary; needs a newer requestedAt and "
+        "the right failover-override. Absent or Keep: refused where anything was changed; the first run after it waits for approval.",
+    )
+    approved_by: str | None = Field(
+        None,
+        max_length=512,
+        description="Only where four-eyes is on: somebody else than who asked, with the right failover-approve, sets it to anything, and "
+        "admission writes their name. A changed request clears it.",
     )
 
 

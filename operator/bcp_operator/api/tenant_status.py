@@ -7,9 +7,11 @@ from pydantic import Field
 from .common import Model, System, Timestamp
 from .conditions import Condition
 
-RuleName = Literal["TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid"]
+RuleName = Literal[
+    "TargetHealthy", "RouteOwned", "CoolDown", "RecoveryPointFresh", "CertificateValid", "DivergenceKnown", "FourEyes"
+]
 Mode = Literal["Unplanned", "Planned"]
-Step = Literal["Preflight", "Record", "FinalSync", "Fence", "Route", "Verify", "Drain", "Finish"]
+Step = Literal["Preflight", "Record", "FinalSync", "Fence", "Compare", "Route", "Verify", "Drain", "Finish"]
 OperationType = Literal["Failover", "Failback"]
 OperationResult = Literal["Completed", "Refused", "Superseded"]
 Phase = Literal["Pending", "Primary", "FailingOver", "Secondary", "FailingBack", "Held", "Suspended"]
@@ -39,10 +41,11 @@ class Operation(Model):
     initiator_verified: bool = Field(
         False, description="The initiator was stamped at admission; otherwise it is the field manager."
     )
+    approved_by: str = Field("", max_length=512, description="Who else agreed, where four-eyes is on.")
     reason: str = Field("", max_length=512, description="spec.failover.reason at the time.")
     override: list[RuleName] = Field(
         default_factory=list,
-        max_length=5,
+        max_length=7,
         description="Rules that were passed over.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
@@ -122,6 +125,24 @@ class Readiness(Model):
     unresolved: int = Field(description="References that lead nowhere in the secondary.")
 
 
+class Divergence(Model):
+    """What was changed in the secondary since the last run wrote to it. The report names it."""
+
+    name: str = Field(max_length=253, description="Name of the Job that looked.")
+    result: Literal["Running", "Known", "Unknown"] = Field(
+        description="Unknown: not every type of the secondary could be looked at; message says why."
+    )
+    time: Timestamp | None = Field(None, description="As of when; what was changed later is not in it.")
+    changed: int | None = Field(None, description="Entities of which somebody changed a field there.")
+    added: int | None = Field(None, description="Entities that somebody made there.")
+    removed: int | None = Field(None, description="Entities that somebody deleted there.")
+    unclear: int | None = Field(
+        None, description="Entities that differ from what was sent; how the secondary stored it was never learned."
+    )
+    report: str | None = Field(None, max_length=253, description="ConfigMap that names them, under divergence.json.")
+    message: str = Field("", max_length=1024, description="For people.")
+
+
 class RouteStatus(Model):
     """One route: what is wanted, what was written, what it really says."""
 
@@ -180,6 +201,9 @@ class BCPTenantStatus(Model):
     )
     sync: SyncStatus | None = Field(None, description="The sync.")
     readiness: Readiness | None = Field(None, description="What users would miss in the secondary.")
+    divergence: Divergence | None = Field(
+        None, description="What was changed in the secondary. Only while users are there, or on their way back."
+    )
     routes: list[RouteStatus] = Field(
         default_factory=list,
         max_length=8,

@@ -13,7 +13,7 @@ __all__ = ["add_parser", "describe", "summary", "table"]
 Object = dict[str, Any]
 
 # True is bad news; every other condition is bad news when it is not True.
-_TRUE_IS_BAD = {"Stalled", "IntentConflict", "SyncGuarded"}
+_TRUE_IS_BAD = {"Stalled", "IntentConflict", "SyncGuarded", "ApprovalPending"}
 # Not known yet before the first sync, and never known without one.
 _MAY_BE_UNKNOWN = {"RecoveryPointFresh", "CorrelationHealthy", "SyncGuarded"}
 
@@ -70,6 +70,7 @@ def summary(tenant: Object, now: datetime) -> Object:
         "heldBy": sync.get("heldBy"),
         "recoveryPointAgeSeconds": _age_seconds(sync.get("lastSuccessTime"), now),
         "readiness": status.get("readiness"),
+        "divergence": status.get("divergence"),
         "operation": status.get("operation"),
         "lastOperation": status.get("lastOperation"),
         "attention": attention(tenant),
@@ -145,6 +146,7 @@ def describe(item: Object) -> str:
         _line("last sync", _run_text(item["lastRun"])),
         _line("next sync", _next_text(item)),
         _line("would miss", _readiness_text(item["readiness"])),
+        *([_line("changed there", _divergence_text(item["divergence"]))] if _away(item) else []),
         _line("last operation", _operation_text(item["lastOperation"])),
     ]
     if item["operation"]:
@@ -169,6 +171,29 @@ def _readiness_text(readiness: Object | None) -> str:
         f"{readiness['usersWithoutLogin']} users without login, {len(types)} types not synced{named}, "
         f"{readiness['unresolved']} references that lead nowhere"
     )
+
+
+def _away(item: Object) -> bool:
+    """Users are on the secondary, or on their way back."""
+    return item["divergence"] is not None or item["activeSystem"] == "Secondary"
+
+
+def _divergence_text(divergence: Object | None) -> str:
+    """What was changed in the secondary, which the way back would lose."""
+    if divergence is None:
+        return "not looked at yet: set spec.sync.trigger to the time of now"
+    words = [
+        f"{divergence[word]} {word}" for word in ("changed", "added", "removed", "unclear") if divergence.get(word)
+    ]
+    seen = "changed" in divergence
+    parts = [
+        {"Unknown": "not known", "Running": "being looked at"}.get(divergence["result"], ""),
+        (", ".join(words) or "nothing") if seen else "",
+        f"as of {divergence['time']}" if divergence.get("time") else "",
+        f"see ConfigMap {divergence['report']}" if divergence.get("report") else "",
+        divergence.get("message", ""),
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def _run_text(run: Object | None) -> str:
@@ -196,6 +221,7 @@ def _operation_text(operation: Object | None) -> str:
         return "none yet"
     stamped = "" if operation.get("initiatorVerified") else " (unverified)"
     who = f"by {operation['initiator']}{stamped}" if operation.get("initiator") else ""
+    who += f", approved by {operation['approvedBy']}" if operation.get("approvedBy") else ""
     bound = " at most" if operation.get("startTimeBound") else ""
     age = operation.get("recoveryPointAgeSeconds")
     parts = [

@@ -49,13 +49,20 @@ class StartRun:
 
 
 @dataclass(frozen=True)
+class StartComparison:
+    """Make the Job that looks for what was changed in the secondary, named after the time at which that was asked for."""
+
+    at: datetime
+
+
+@dataclass(frozen=True)
 class DeleteCronJob:
     """Delete the CronJob; its Jobs stay for their history."""
 
 
 @dataclass(frozen=True)
 class DeleteRun:
-    """Delete one active Job and its pod."""
+    """Delete one active Job, of a run or of a comparison, and its pod."""
 
     name: str
     uid: str
@@ -109,6 +116,7 @@ Action = (
     | MarkEnabled
     | ApplySync
     | StartRun
+    | StartComparison
     | DeleteCronJob
     | DeleteRun
     | ApplyRoutes

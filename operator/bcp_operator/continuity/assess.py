@@ -7,7 +7,21 @@ from bcp_operator.api.common import System
 from bcp_operator.api.conditions import Condition, ConditionStatus, ConditionType, merge
 from bcp_operator.api.tenant_status import BCPTenantStatus, LastRun
 
-from . import durations, fence, health, operation, phase, readiness, request, runbook, runs, steady
+from . import (
+    approval,
+    divergence,
+    durations,
+    fence,
+    health,
+    judge,
+    operation,
+    phase,
+    readiness,
+    request,
+    runbook,
+    runs,
+    steady,
+)
 from .observed import Now, Observed, Problem, RouteView
 
 SIDE_WORDS = {"Primary": "the primary", "Secondary": "the secondary"}
@@ -29,6 +43,7 @@ class Assessment:
         self.sync = runs.fold(seen, now)
         self.silence = fence.silence(seen, now)
         self.verified = self._login_verified()
+        self.held = judge.waiting(seen)
 
     def status(self) -> BCPTenantStatus:
         """The complete status."""
@@ -48,6 +63,7 @@ class Assessment:
                 "active_login_url": known.get(active),
                 "sync": self.sync,
                 "readiness": runs.readiness(seen),
+                "divergence": divergence.fold(seen),
                 "routes": self.routes,
                 "runbook": [] if seen.claimed else runbook.steps(seen, self.side),
                 "claims": list(seen.claims),
@@ -75,6 +91,7 @@ class Assessment:
             self._sync_fenced(),
             self._correlations(),
             self._guarded(),
+            *self._approval(),
             self._make(
                 "IntentConflict",
                 "True" if self.conflict else "False",
@@ -174,6 +191,8 @@ class Assessment:
             return [Problem(running.type, f"{running.type} {running.id}: step {running.step}")]
         if self.base.settled_system is None:
             return [Problem("Observing", "where users are is not known yet")]
+        if self.held is not None:
+            return [Problem("ApprovalPending", approval.how(self.seen, self.held))]
         unverified = self._unverified()
         if unverified is not None:
             return [unverified]
@@ -263,6 +282,14 @@ class Assessment:
             text = f"{run.withheld_hash} is approved; the next run carries it out"
             return self._make("SyncGuarded", "True", Problem("Approved", text))
         return self._make("SyncGuarded", "True", Problem("GuardTripped", self._how_to_approve(run)))
+
+    def _approval(self) -> list[Condition]:
+        """Where four-eyes is on: whether a request waits for somebody else."""
+        if not self.seen.four_eyes:
+            return []
+        if self.held is None:
+            return [self._make("ApprovalPending", "False", Problem("NothingWaits", "no request waits for an approval"))]
+        return [self._make("ApprovalPending", "True", Problem("Waiting", approval.how(self.seen, self.held)))]
 
     def _how_to_approve(self, run: LastRun) -> str:
         """The command comes whole, whatever has to be cut of the rest."""

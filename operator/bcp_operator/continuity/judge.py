@@ -10,7 +10,7 @@ from bcp_operator.api.common import System
 from bcp_operator.api.conditions import Condition
 from bcp_operator.api.tenant_status import BCPTenantStatus, Operation
 
-from . import drain, finalsync, history, operation, rules
+from . import approval, drain, finalsync, history, operation, rules
 from .observed import Now, Observed
 from .request import Request, pending, read
 
@@ -26,13 +26,42 @@ def judge(seen: Observed, now: Now) -> BCPTenantStatus | None:
     request = read(seen.spec, seen.status)
     if unknown:
         return _first(seen, request, now)
+    if not _moves(seen, request):
+        return seen.status.model_copy(update={"request_hash": request.hash})
+    if not approval.agreed(seen, request):
+        return None
     running = seen.status.operation
-    aim = operation.target(running) if running else seen.status.settled_system
-    hurried = running is not None and _hurried(seen, running)
-    if request.desired == aim and not hurried and (running or not _unsettled_wish(seen, request)):
-        operation_now = _absorb(running, request) if running else None
-        return seen.status.model_copy(update={"request_hash": request.hash, "operation": operation_now})
+    if running is not None and request.desired == operation.target(running) and not _hurried(seen, running):
+        return seen.status.model_copy(
+            update={"request_hash": request.hash, "operation": _absorb(seen, running, request)}
+        )
     return _decide(seen, request, now)
+
+
+def waiting(seen: Observed) -> Request | None:
+    """The request that waits until somebody else has agreed; what is under way goes on meanwhile."""
+    if seen.status.settled_system is None or not pending(seen):
+        return None
+    request = read(seen.spec, seen.status)
+    return request if _moves(seen, request) and not approval.agreed(seen, request) else None
+
+
+def _moves(seen: Observed, request: Request) -> bool:
+    """It asks for a switch, or changes the one under way."""
+    running = seen.status.operation
+    if running is None:
+        return request.desired != seen.status.settled_system or _unsettled_wish(seen, request)
+    return request.desired != operation.target(running) or _hurried(seen, running) or _adds_consent(running, request)
+
+
+def _adds_consent(running: Operation, request: Request) -> bool:
+    """The same side is asked for again during a switch, and more may be passed over, or lost."""
+    more = not request.override <= {*running.override} or _discards(running, request)
+    return request.desired == operation.target(running) and more
+
+
+def _discards(running: Operation, request: Request) -> bool:
+    return request.discard and running.type == "Failback" and running.secondary_changes == "Keep"
 
 
 def refuse(seen: Observed, why: str, now: Now) -> BCPTenantStatus:
@@ -53,15 +82,16 @@ def _hurried(seen: Observed, running: Operation) -> bool:
     return plain and running.mode == "Planned" and running.step in ("Record", "FinalSync")
 
 
-def _absorb(running: Operation, request: Request) -> Operation:
-    """The same side is asked for again during a switch: what may be passed over is added to it, and used up by it."""
-    if request.override <= {*running.override}:
-        return running
+def _absorb(seen: Observed, running: Operation, request: Request) -> Operation:
+    """What is agreed to is added to the switch under way, and used up by it."""
+    discards = _discards(running, request)
     return running.model_copy(
         update={
             "override": sorted({*running.override, *request.override}),
+            "secondary_changes": "Discard" if discards else running.secondary_changes,
             "reason": request.reason,
             "requested_at": request.requested_at,
+            "approved_by": approval.approver(seen, request) or running.approved_by,
         }
     )
 
@@ -76,6 +106,8 @@ def _first(seen: Observed, request: Request, now: Now) -> BCPTenantStatus | None
     found: System = "Secondary" if shows == {"Secondary"} else "Primary"
     settled = seen.status.model_copy(update={"settled_system": found})
     if wish_came_later and found == "Primary":
+        if not approval.agreed(seen, request):
+            return settled
         return _decide(seen, request, now, settled)
     noted = settled.model_copy(update={"request_hash": request.hash})
     return noted if request.desired == found else _held(noted, now)
@@ -117,9 +149,17 @@ def _decide(seen: Observed, request: Request, now: Now, base: BCPTenantStatus | 
             status.operation, "Superseded", now.wall, f"a newer request for {request.type} came in"
         )
         status = history.remember(status, replaced)
-    patience = finalsync.timeout(seen) + drain.timeout(seen) if candidate.mode == "Planned" else timedelta()
-    recorded = candidate.model_copy(update={"step": "Record", "deadline": now.wall + operation.DEADLINE + patience})
+    deadline = now.wall + operation.DEADLINE + _patience(seen, candidate)
+    recorded = candidate.model_copy(update={"step": "Record", "deadline": deadline})
     return status.model_copy(update={"operation": recorded, "request_hash": request.hash})
+
+
+def _patience(seen: Observed, candidate: Operation) -> timedelta:
+    """How long it may wait for a Job, or for people, beside the switch itself."""
+    if candidate.mode == "Planned":
+        return finalsync.timeout(seen) + drain.timeout(seen)
+    looks = candidate.type == "Failback" and candidate.secondary_changes == "Keep"
+    return finalsync.timeout(seen) if looks else timedelta()
 
 
 def _operation(seen: Observed, request: Request, now: Now) -> Operation:
@@ -138,6 +178,7 @@ def _operation(seen: Observed, request: Request, now: Now) -> Operation:
         start_time_bound=bound,
         initiator=seen.requester.name[:512],
         initiator_verified=seen.requester.verified,
+        approved_by=approval.approver(seen, request),
         reason=request.reason,
         override=sorted(request.override),
         mode=request.mode,

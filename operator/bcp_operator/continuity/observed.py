@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from bcp_operator.api.common import System
+from bcp_operator.api.divergence import DivergenceReport
 from bcp_operator.api.names import FENCE_PREFIX
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.run import RunReport
@@ -80,8 +81,8 @@ class RouteView:
 
 
 @dataclass(frozen=True)
-class RunView:
-    """One Job of the sync, with what its pod said when it ended. `deleting`: it starts no pod any more."""
+class JobView:
+    """One Job of the sync. `deleting`: it starts no pod any more."""
 
     name: str
     uid: str
@@ -90,8 +91,21 @@ class RunView:
     deleting: bool = False
     start_time: datetime | None = None
     end_time: datetime | None = None
-    report: RunReport | None = None
     exit_code: int | None = None
+
+
+@dataclass(frozen=True)
+class RunView(JobView):
+    """One that writes, with what its pod said when it ended."""
+
+    report: RunReport | None = None
+
+
+@dataclass(frozen=True)
+class ComparisonView(JobView):
+    """One that looks for what was changed in the secondary, with what its pod said when it ended."""
+
+    report: DivergenceReport | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +122,7 @@ class SyncView:
     retimed: bool = False
     stale: tuple[str, ...] = ()
     runs: tuple[RunView, ...] = ()
+    comparisons: tuple[ComparisonView, ...] = ()
     terminated_writers: frozenset[str] = frozenset()
 
 
@@ -152,6 +167,8 @@ class Memory:
     restore_attempts: int = 0
     drained: str = ""
     drain_asked_seconds: float | None = None
+    comparison_refused: Mapping[str, str] = field(default_factory=dict)
+    """Jobs, by name, that the API server would not make, and why."""
     route_errors: Mapping[str, str] = field(default_factory=dict)
     route_retry_seconds: float | None = None
 
@@ -161,7 +178,7 @@ class Observed:
     """One tenant and everything around it.
 
     `refused`: nothing may be done for it at all. `claims`: what it holds; `claimed`: what it names belongs to another.
-    `blocked`: what the API server did not let this process do just now.
+    `blocked`: what the API server did not let this process do just now. `four_eyes`: nobody switches alone.
     """
 
     namespace: str
@@ -171,6 +188,7 @@ class Observed:
     spec: BCPTenantSpec
     status: BCPTenantStatus
     requester: Requester = Requester()
+    four_eyes: bool = False
     deleting: bool = False
     finalizer: bool = False
     refused: Problem | None = None

@@ -1,4 +1,4 @@
-"""A switch that is under way: FinalSync where planned, Fence, Route, Verify, Drain, Finish. The step follows from what is seen, so any crash resumes it."""
+"""A switch that is under way: FinalSync where planned, Fence, Compare on the way back, Route, Verify, Drain, Finish. The step follows from what is seen, so any crash resumes it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from bcp_operator.api.common import System
 from bcp_operator.api.tenant_status import BCPTenantStatus, Operation, Step
 
-from . import drain, fence, finalsync, history
+from . import divergence, drain, fence, finalsync, history
 from .actions import Action, ApplyRoutes, AskDrained, ReleaseWriter, VerifyLogin
 from .observed import Now, Observed, RouteView
 
@@ -18,7 +18,7 @@ RETRY_SECONDS = 1.0
 class Progress:
     """Where a switch stands: what to do now, or how long to wait; `done` when nothing is left but to record it.
 
-    `failed`: it ends before anything was fenced; why.
+    `failed`: it ends before anybody was moved; why.
     """
 
     step: Step
@@ -52,6 +52,10 @@ def advance(seen: Observed, operation: Operation, now: Now) -> Progress:
     quiet = fence.silence(seen, now)
     if quiet.state != "Silent":
         return Progress("Fence", wait_seconds=quiet.wait_seconds or fence.POLL_SECONDS)
+    look = divergence.left(seen, operation)
+    if look is not None:
+        wait = None if look.actions else divergence.POLL_SECONDS
+        return Progress("Compare", look.actions, wait_seconds=wait, failed=look.failed)
     return _route(seen, operation, now)
 
 
@@ -78,7 +82,7 @@ def complete(seen: Observed, operation: Operation, now: Now) -> BCPTenantStatus:
     message = f"the login URL sends users to the {side.lower()}"
     if foreign:
         message = f"{message}, except route {', '.join(foreign)}: a foreign redirect is on it"
-    message += drain.outcome(seen, operation)
+    message += drain.outcome(seen, operation) + divergence.outcome(seen, operation)
     finished = history.finish(
         operation.model_copy(update={"step": "Finish"}),
         "Completed",
@@ -92,7 +96,7 @@ def complete(seen: Observed, operation: Operation, now: Now) -> BCPTenantStatus:
 
 
 def refuse(seen: Observed, operation: Operation, why: str, now: Now) -> BCPTenantStatus:
-    """status with the operation ended before it touched anything."""
+    """status with the operation ended before it moved anybody."""
     ended = seen.status.model_copy(update={"operation": None})
     return history.remember(ended, history.finish(operation, "Refused", now.wall, why))
 
@@ -121,7 +125,7 @@ def _drain(seen: Observed, operation: Operation, now: Now) -> Progress | None:
 def _finish(seen: Observed, operation: Operation) -> Progress:
     """Unfencing comes last, after the login URL was seen on the primary."""
     if operation.type == "Failback" and seen.lease is not None and seen.lease.fenced:
-        return Progress("Finish", (ReleaseWriter(),))
+        return Progress("Finish", (*divergence.clear(seen), ReleaseWriter()))
     return Progress("Finish", done=True)
 
 

@@ -57,7 +57,8 @@ def _advance(seen: Observed, running: Operation, now: Now) -> Plan:
         return _write(seen, operation.refuse(seen, now_running, progress.failed, now), now, wake_seconds=0.0)
     base = seen.status.model_copy(update={"operation": now_running})
     # Nothing quick any more: say where it stands, and what was synced.
-    slow = running.step == "FinalSync" or progress.step == "Drain" or operation.held_up(seen, running)
+    waits = running.step in ("FinalSync", "Compare") or progress.step in ("Compare", "Drain")
+    slow = waits or operation.held_up(seen, running)
     if progress.actions and slow:
         told = _write(seen, base, now, wake_seconds=0.0)
         if told.status != seen.status:

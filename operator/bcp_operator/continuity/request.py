@@ -25,6 +25,7 @@ class Request:
     discard: bool
     mode: Mode = "Unplanned"
     leftovers: tuple[str, ...] = ()
+    approved_by: str = ""
 
     @property
     def type(self) -> OperationType:
@@ -33,8 +34,13 @@ class Request:
 
 
 def fingerprint(spec: BCPTenantSpec) -> str:
-    """Hash of everything under spec.failover; an absent block and an explicit Primary alone are the same."""
-    block = spec.failover.model_dump(mode="json", exclude_defaults=True) if spec.failover else {}
+    """Hash of what spec.failover asks for; an absent block and an explicit Primary alone are the same.
+
+    Whoever approves it asks for nothing else.
+    """
+    block = (
+        spec.failover.model_dump(mode="json", exclude_defaults=True, exclude={"approved_by"}) if spec.failover else {}
+    )
     if block.get("active_system") == "Primary":
         del block["active_system"]
     return hashlib.sha256(json.dumps(block, sort_keys=True).encode()).hexdigest()[:32]
@@ -61,6 +67,7 @@ def read(spec: BCPTenantSpec, status: BCPTenantStatus) -> Request:
         discard=newer and given["secondaryChanges"],
         mode="Planned" if newer and given["mode"] else "Unplanned",
         leftovers=() if newer else tuple(name for name, present in given.items() if present),
+        approved_by=block.approved_by or "",
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from bcp_operator.api.tenant import Severity
 from bcp_operator.api.tenant_status import RuleName
 
-from . import durations
+from . import divergence, durations
 from .history import last_completed
 from .observed import Now, Observed
 from .request import Request
@@ -114,16 +114,16 @@ def newer_request(seen: Observed, request: Request, now: Now) -> Violation | Non
     return None
 
 
-def changes_discarded(seen: Observed, request: Request, now: Now) -> Violation | None:
-    """What was changed in the secondary may be overwritten by the next sync: somebody has to agree."""
-    del seen, now
+def divergence_known(seen: Observed, request: Request, now: Now) -> Violation | None:
+    """What was changed in the secondary can be looked for, or somebody agrees to lose it. What it is, the operation asks."""
+    del now
     if request.desired == "Secondary" or request.discard:
         return None
-    return Violation(
-        None,
-        "what was changed in the secondary may be overwritten by the next sync: copy over by hand what must stay, "
-        "then set spec.failover.secondaryChanges: Discard together with a newer requestedAt",
-    )
+    why = divergence.unknowable(seen)
+    if not why:
+        return None
+    severity = seen.spec.safety.rules.divergence_known
+    return Violation("DivergenceKnown", divergence.not_known(why), severity, unknown=True)
 
 
 def sync_to_begin_with(seen: Observed, request: Request, now: Now) -> Violation | None:
@@ -137,7 +137,7 @@ def sync_to_begin_with(seen: Observed, request: Request, now: Now) -> Violation 
 
 CHAIN: tuple[Rule, ...] = (
     newer_request,
-    changes_discarded,
+    divergence_known,
     sync_to_begin_with,
     target_healthy,
     route_owned,

@@ -10,6 +10,7 @@ from bcp_operator.api.login import DNSEndpointRoute, HTTPRouteRoute
 from bcp_operator.api.tenant import IngressRoute, Rfc2136Route, Route
 from bcp_operator.api.tenant_status import RunbookStep
 
+from . import approval
 from .dialects import DIALECTS
 from .externaldns import record
 from .gateway import redirect_rules
@@ -52,7 +53,8 @@ def _joined(commands: list[str]) -> list[str]:
 
 def _field(seen: Observed, aim: System) -> RunbookStep:
     # A consent that was left behind would be given again by the newer time: no last sync, and nothing passed over.
-    consent = ',"mode":null,"override":null' + ("" if aim == "Secondary" else ',"secondaryChanges":"Discard"')
+    passed = f'["{approval.RULE}"],"reason":"operator down"' if seen.four_eyes else "null"
+    consent = f',"mode":null,"override":{passed}' + ("" if aim == "Secondary" else ',"secondaryChanges":"Discard"')
     patch = f'{{"spec":{{"failover":{{"activeSystem":"{aim}","requestedAt":"\'"$(date -u +%FT%TZ)"\'"{consent}}}}}}}'
     command = f"kubectl -n {seen.namespace} patch bcptenant {seen.name} --type merge -p '{patch}'"
     return RunbookStep(title="Set the field", command=command)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from bcp_operator.api import names
 from bcp_operator.api.tenant_status import LastRun, Readiness, SyncStatus
 
-from . import schedule
+from . import divergence, schedule
 from .observed import Now, Observed, RunView
 
 START_GRACE = timedelta(minutes=10)
@@ -28,7 +28,7 @@ def fold(seen: Observed, now: Now) -> SyncStatus:
         last_run=last_run,
         next_sync_time=next_sync_time,
         missed=missed or None,
-        last_trigger=_last_trigger(known.last_trigger, seen),
+        last_trigger=_last_trigger(known.last_trigger, seen, now),
         held_by=held_by(seen),
     )
 
@@ -90,22 +90,24 @@ def trigger_due(seen: Observed) -> datetime | None:
     """The trigger that asks for a run which may be started now: none is running, and everything for it is in place."""
     known = seen.status.sync.last_trigger if seen.status.sync else None
     trigger = seen.spec.sync.trigger
-    if trigger is None or not _newer(trigger, known) or _dealt_with(trigger, seen):
+    if trigger is None or not _newer(trigger, known) or held_by(seen) is not None or _dealt_with(trigger, seen):
         return None
     ready = seen.sync.cronjob and not seen.sync.stale and not any(run.active for run in seen.sync.runs)
     return trigger if ready else None
 
 
-def _last_trigger(known: datetime | None, seen: Observed) -> datetime | None:
+def _last_trigger(known: datetime | None, seen: Observed, now: Now) -> datetime | None:
     trigger = seen.spec.sync.trigger
-    if trigger is None or not _newer(trigger, known) or not _dealt_with(trigger, seen):
+    if trigger is None or not _newer(trigger, known):
         return known
-    return trigger
+    looks = divergence.possible(seen, now) and not divergence.looked(seen, trigger)
+    done = not looks if held_by(seen) is not None else _dealt_with(trigger, seen)
+    return trigger if done else known
 
 
 def _dealt_with(trigger: datetime, seen: Observed) -> bool:
-    """Its run was started, or there is to be none: the sync is held, or was enabled only later, which is a run itself."""
-    if held_by(seen) is not None or any(run.name == names.job_at(seen.name, trigger) for run in seen.sync.runs):
+    """Its run was started, or there is to be none: the sync was enabled only later, which is a run itself."""
+    if any(run.name == names.job_at(seen.name, trigger) for run in seen.sync.runs):
         return True
     enabled_at = seen.lease.enabled_at if seen.lease else None
     return enabled_at is not None and trigger <= enabled_at

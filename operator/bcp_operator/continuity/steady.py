@@ -4,7 +4,7 @@ from datetime import datetime
 
 from bcp_operator.api.common import System
 
-from . import fence, runs
+from . import divergence, fence, runs
 from .actions import (
     Action,
     ApplyRoutes,
@@ -13,6 +13,7 @@ from .actions import (
     DeleteCronJob,
     MarkEnabled,
     SetFinalizer,
+    StartComparison,
     StartRun,
     VerifyLogin,
 )
@@ -147,8 +148,16 @@ def _sync(seen: Observed, now: Now, side: System) -> tuple[Action, ...]:
     if enabled_at is None:
         recorded = seen.status.sync.enabled_at if seen.status.sync else None
         return (MarkEnabled(recorded or now.wall.replace(microsecond=0)),)
-    stopped = side == "Secondary" or seen.lease.fenced or seen.sync.cronjob_ending
+    if side == "Secondary":
+        return _look(seen, now)
+    stopped = seen.lease.fenced or seen.sync.cronjob_ending
     return () if stopped else _runs(seen, now, enabled_at)
+
+
+def _look(seen: Observed, now: Now) -> tuple[Action, ...]:
+    """No run may write; a trigger asks for what was changed meanwhile."""
+    at = divergence.asked(seen, now)
+    return () if at is None else (StartComparison(at),)
 
 
 def _runs(seen: Observed, now: Now, enabled_at: datetime) -> tuple[Action, ...]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
+from bcp_operator.api import names
 from bcp_operator.api.common import System
 from bcp_operator.api.conditions import Condition
 from bcp_operator.api.tenant_status import BCPTenantStatus, FinishedOperation, LastRun, Operation
 
+from . import divergence
 from .actions import Note
 
 _BECAME_TRUE = {
@@ -26,11 +28,13 @@ def notes(old: BCPTenantStatus, new: BCPTenantStatus) -> tuple[Note, ...]:
     """The events of one status write, in the order in which things happened."""
     return (
         *_ended(old, new),
+        *_waits(old, new),
         *_started(old, new),
         *_conditions(old, new),
         *_completed(old, new),
         *_due(old, new),
         *_run(old, new),
+        *_compared(old, new),
         *_lost(old, new),
         *_stood_aside(old, new),
         *_system(old, new, "Primary"),
@@ -54,7 +58,16 @@ def _started(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
 def _asked_for(operation: Operation, why: str) -> Note:
     who = f" by {operation.initiator}" if operation.initiator else ""
     unverified = "" if operation.initiator_verified or not who else " (unverified)"
-    return Note(f"{operation.type}Requested", f"operation {operation.id} asked for{who}{unverified}{why}", audit=True)
+    agreed = f", approved by {operation.approved_by}" if operation.approved_by else ""
+    text = f"operation {operation.id} asked for{who}{unverified}{agreed}{why}"
+    return Note(f"{operation.type}Requested", text, audit=True)
+
+
+def _waits(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    """A request needs somebody else: once per request, and again when the command for them is another."""
+    before, after = _find(old, "ApprovalPending"), _find(new, "ApprovalPending")
+    if after is not None and after.status == "True" and (before is None or before.message != after.message):
+        yield Note("ApprovalNeeded", after.message, warning=True, audit=True)
 
 
 def _finished_now(old: BCPTenantStatus, new: BCPTenantStatus) -> list[FinishedOperation]:
@@ -126,7 +139,10 @@ def _due(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
     if new.sync.last_trigger != old.sync.last_trigger and new.sync.last_trigger is not None:
         asked, held = f"trigger {new.sync.last_trigger:%Y-%m-%dT%H:%M:%SZ}", new.sync.held_by
         text = f"{asked} is passed over: the sync is held by {held}; set a newer one afterwards"
-        yield Note("TriggerIgnored", text, warning=True) if held else Note("SyncTriggered", f"{asked}: run at once")
+        if new.divergence is not None and new.divergence.name.endswith(names.comparison_job("", new.sync.last_trigger)):
+            yield Note("ComparisonTriggered", f"{asked}: looking for what was changed in the secondary")
+        else:
+            yield Note("TriggerIgnored", text, warning=True) if held else Note("SyncTriggered", f"{asked}: run at once")
 
 
 def _system(old: BCPTenantStatus, new: BCPTenantStatus, side: System) -> Iterable[Note]:
@@ -153,6 +169,18 @@ def _run(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
         return
     yield _describe(run)
     yield from _tripped(old, new)
+
+
+def _compared(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:
+    """What a look for changes in the secondary came to."""
+    found, before = new.divergence, old.divergence
+    if found is None or found.result == "Running":
+        return
+    if before is not None and (before.name, before.result) == (found.name, found.result):
+        return
+    known = found.result == "Known"
+    text = divergence.counts(found) if known else f"what was changed in the secondary is not known: {found.message}"
+    yield Note("DivergenceReported", f"{found.name}: {text}", warning=not known or divergence.total(found) > 0)
 
 
 def _tripped(old: BCPTenantStatus, new: BCPTenantStatus) -> Iterable[Note]:

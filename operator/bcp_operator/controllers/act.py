@@ -22,6 +22,7 @@ from bcp_operator.systems.hosts import HostPolicy
 from .cache import Cache
 from .sight import Sight, deleting
 from .state import TenantState, now
+from .wanted import comparison_objects
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +38,17 @@ NEEDED_SECONDS = 1.0
 class Actor:
     """Executes actions on behalf of one leader."""
 
-    def __init__(self, kube: Kube, cache: Cache, assert_leader: Callable[[float], None], hosts: HostPolicy) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        cache: Cache,
+        assert_leader: Callable[[float], None],
+        hosts: HostPolicy,
+        *,
+        image: manifests.Image,
+    ) -> None:
         self._kube = kube
+        self._image = image
         self._cache = cache
         self._assert_leader = assert_leader
         self._hosts = hosts
@@ -49,7 +59,7 @@ class Actor:
         match action:
             case actions.CreateLease() | actions.HoldWriter() | actions.ReleaseWriter() | actions.MarkEnabled():
                 await self._writer(action, sight, state)
-            case actions.ApplySync() | actions.StartRun():
+            case actions.ApplySync() | actions.StartRun() | actions.StartComparison():
                 await self._sync(action, sight, state)
             case actions.DeleteCronJob():
                 if sight.cronjob is not None:
@@ -99,7 +109,15 @@ class Actor:
 
     # -- the sync
 
-    async def _sync(self, action: actions.ApplySync | actions.StartRun, sight: Sight, state: TenantState) -> None:
+    async def _sync(
+        self,
+        action: actions.ApplySync | actions.StartRun | actions.StartComparison,
+        sight: Sight,
+        state: TenantState,
+    ) -> None:
+        if isinstance(action, actions.StartComparison):
+            await self._compare(action, sight, state)
+            return
         try:
             if isinstance(action, actions.StartRun):
                 await self._start_run(action, sight)
@@ -118,15 +136,15 @@ class Actor:
         if everything or "Report" in stale:
             await self._kube.apply(CONFIGMAP, wanted.report_configmap, force=True)
         if everything or "Claim" in stale:
-            await self._create_claim(wanted)
+            await self._create_claim(wanted.claim)
         if everything:
             self._cache.put(CRONJOB, await self._kube.apply(CRONJOB, wanted.cronjob, force=True))
 
-    async def _create_claim(self, wanted: manifests.SyncObjects) -> None:
-        if wanted.claim is None:
+    async def _create_claim(self, claim: manifests.Manifest | None) -> None:
+        if claim is None:
             return
         try:
-            await self._kube.create(PVC, wanted.claim)
+            await self._kube.create(PVC, claim)
         except AlreadyExists:
             log.debug("the claim is there already: correlations outlive the tenant object")
 
@@ -138,6 +156,22 @@ class Actor:
             await self._kube.create(JOB, manifests.job_at(cronjob, sight.seen.name, action.at))
         except AlreadyExists:
             log.debug("this run was made before; its name says so")
+
+    async def _compare(self, action: actions.StartComparison, sight: Sight, state: TenantState) -> None:
+        """The Job last: everything before it is what its pod mounts and writes to."""
+        wanted = comparison_objects(sight.seen, self._image, action.at)
+        if wanted is None:
+            return
+        try:
+            await self._kube.apply(CONFIGMAP, wanted.run_configmap, force=True)
+            await self._kube.apply(CONFIGMAP, wanted.report_configmap, force=True)
+            await self._create_claim(wanted.claim)
+            await self._kube.create(JOB, wanted.job)
+        except AlreadyExists:
+            log.debug("this comparison was started before; its name says so")
+        except Invalid as error:
+            text = f"the API server refused its objects: {error.message}"
+            state.remember(comparison_refused={wanted.job["metadata"]["name"]: text})
 
     # -- the routes
 

@@ -33,6 +33,7 @@ class Config:
     log_format: str
     log_level: str
     requester_stamped: bool
+    four_eyes: bool
     optional: tuple[Kind, ...]
     ingresses: IngressSetup
 
@@ -50,6 +51,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         log_format=flags.log_format,
         log_level=flags.log_level,
         requester_stamped=_flag("--requester-stamped", flags.requester_stamped),
+        four_eyes=_four_eyes(flags),
         optional=_optional(flags),
         ingresses=_ingresses(flags.ingress_classes, flags.ingress_annotations),
     )
@@ -73,6 +75,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--sync-image", "BCP_SYNC_IMAGE", "", "image of the sync pods (required)")
     add("--sync-image-pull-policy", "BCP_SYNC_IMAGE_PULL_POLICY", "IfNotPresent", ", ".join(PULL_POLICIES))
     add("--requester-stamped", "REQUESTER_STAMPED", "false", "true: admission stamps who asked and refuses forgeries")
+    add("--four-eyes", "FOUR_EYES", "false", "true: a switch waits until somebody else than who asked has approved it")
     add(
         "--gateway-api", "GATEWAY_API", "true", "false: leave HTTPRoutes alone, as the operator's Roles don't name them"
     )
@@ -115,6 +118,14 @@ def _optional(flags: argparse.Namespace) -> tuple[Kind, ...]:
     gateway_api = _flag("--gateway-api", flags.gateway_api)
     external_dns = _flag("--external-dns", flags.external_dns)
     return (*((HTTPROUTE,) if gateway_api else ()), *((DNSENDPOINT,) if external_dns else ()))
+
+
+def _four_eyes(flags: argparse.Namespace) -> bool:
+    """Without the stamp nobody knows who asked, and so not whether somebody else agreed."""
+    wanted = _flag("--four-eyes", flags.four_eyes)
+    if wanted and not _flag("--requester-stamped", flags.requester_stamped):
+        raise ConfigError("--four-eyes needs --requester-stamped: admission has to say who asks and who approves")
+    return wanted
 
 
 def _flag(flag: str, text: str) -> bool:

@@ -109,6 +109,7 @@ class Observer:
             tenant,
             state,
             stamped=self._around.stamped,
+            four_eyes=self._around.four_eyes,
             policy=policy,
             sync_problem=problem,
             lease=lease,
@@ -148,13 +149,15 @@ class Observer:
         fresh: bool,
     ) -> SyncView:
         """The sync's objects and runs. Nothing is stale where nothing may be made: while switching or fenced."""
-        pods = await self._pods(tenant, lease, found_jobs)
+        run_jobs, comparisons = jobs.split(tenant.key.name, found_jobs)
+        pods = await self._pods(tenant, lease, run_jobs, comparisons)
         return SyncView(
             cronjob=cronjob is not None and not deleting(cronjob),
             cronjob_ending=cronjob is not None and deleting(cronjob),
             retimed=cronjob is not None and wanted is not None and compare.retimed(cronjob, wanted.cronjob),
             stale=() if wanted is None else await self._stale(tenant.key, cronjob, wanted, fresh),
-            runs=jobs.run_views(found_jobs, pods.items, pods.report),
+            runs=jobs.run_views(run_jobs, pods.items, pods.report),
+            comparisons=jobs.comparison_views(comparisons, pods.items),
             terminated_writers=jobs.terminated(pods.items) | frozenset(state.terminated_pods),
         )
 
@@ -206,17 +209,20 @@ class Observer:
         system = tenant.spec.primary if asked.desired == "Primary" else tenant.spec.secondary
         return await self._prober.ask(tenant.key.namespace, system)
 
-    async def _pods(self, tenant: Tenant, lease: WriterView | None, found_jobs: list[Object]) -> _Pods:
-        """Pods and report, where a run has ended that status doesn't know, or a writer may be alive behind the fence."""
+    async def _pods(
+        self, tenant: Tenant, lease: WriterView | None, run_jobs: list[Object], comparisons: list[Object]
+    ) -> _Pods:
+        """Pods and report, where a Job has ended that status doesn't know, or a writer may be alive behind the fence."""
         key = tenant.key
         known = tenant.status.sync.last_run if tenant.status.sync else None
-        if jobs.unfolded(found_jobs, known):
+        if jobs.unfolded(run_jobs, known):
             report, pods = await asyncio.gather(
                 self._kube.get(CONFIGMAP, key.namespace, names.report_configmap(key.name)),
                 self._kube.list(POD, key.namespace, {LABEL_TENANT: key.name}),
             )
             return _Pods(pods, report)
-        if lease is not None and lease.fenced and (lease.previous_holder or "").startswith(names.RUN_PREFIX):
+        alive = lease is not None and lease.fenced and (lease.previous_holder or "").startswith(names.RUN_PREFIX)
+        if alive or jobs.untold(comparisons, tenant.status):
             return _Pods(await self._kube.list(POD, key.namespace, {LABEL_TENANT: key.name}))
         return _Pods([])
 

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 WORKERS = 32
 BACKOFF_FIRST_SECONDS = 0.2
 BACKOFF_LONGEST_SECONDS = 10.0
+CROWD = 100
+"""So many objects looked at in one go are worth a line in the log when the last one is done."""
 
 
 class Key(NamedTuple):
@@ -48,6 +50,8 @@ class Queue:
         self._failures: dict[Key, int] = {}
         self.done = 0
         """Pieces of work finished, for tests and health."""
+        self._crowd: set[Key] = set()
+        self._crowd_began = (0, 0.0)
 
     def add(self, key: Key, *, urgent: bool = False) -> None:
         """Work on the key soon; an urgent one before all others. While it is worked on: once more afterwards."""
@@ -81,6 +85,11 @@ class Queue:
         """Nothing is waiting to be worked on or being worked on; alarms may be set."""
         return not self._waiting and not self._running
 
+    @property
+    def pressing(self) -> bool:
+        """Something urgent is waiting for a worker."""
+        return 0 in self._waiting.values()
+
     async def run(self) -> None:
         """Work until cancelled; raises LostLease when this process no longer leads."""
         async with asyncio.TaskGroup() as group:
@@ -102,6 +111,7 @@ class Queue:
                 self.done += 1
             if key in self._again:
                 self.add(key, urgent=self._again.pop(key))
+            self._count(key)
 
     async def _attempt(self, key: Key) -> None:
         try:
@@ -118,6 +128,19 @@ class Queue:
             self._failures.pop(key, None)
             if pause is not None:
                 self.wake(key, pause)
+
+    def _count(self, key: Key) -> None:
+        """Tell how long a crowd took: all of them at a start, a thousand switches at once."""
+        at = asyncio.get_running_loop().time()
+        if not self._crowd:
+            self._crowd_began = (self.done - 1, at)
+        self._crowd.add(key)
+        if self.idle:
+            began, since = self._crowd_began
+            if len(self._crowd) >= CROWD:
+                text = "at rest: %d objects looked at, %d times, in %.1f s"
+                log.info(text, len(self._crowd), self.done - began, at - since)
+            self._crowd.clear()
 
     def _backoff(self, key: Key) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

@@ -29,12 +29,13 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is fixed for the process: the hosts tenants may name, the sync pods' image, whether requesters are stamped."""
+    """What is fixed for the process: the hosts tenants may name, the sync pods' image, whether requesters are stamped and switch alone."""
 
     hosts: HostPolicy
     image: manifests.Image
     stamped: bool
     build: DriverFactory
+    four_eyes: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from bcp_operator.api.tenant_status import BCPTenantStatus
@@ -55,6 +55,8 @@ class TenantReconciler:
         self._events = events
         self._notifier = notifier
         self.states: dict[Key, TenantState] = defaultdict(TenantState)
+        self.others_switch: Callable[[], bool] = lambda: False
+        """Whether other switches wait for a worker: their routes are written before this one's answer is waited for."""
 
     def forget(self, key: Key) -> None:
         """The tenant is gone."""
@@ -95,6 +97,8 @@ class TenantReconciler:
         known: Sight | None = None
         try:
             for action in decided.actions:
+                if isinstance(action, VerifyLogin) and action.operation_id and self.others_switch():
+                    return Outcome(settled=True, wake_seconds=AGAIN_SECONDS)  # their routes before our answer
                 log.debug("%s", action, extra=_where(key))
                 await self._actor.carry_out(action, sight, state)
             if _written(decided.status) != _written(sight.seen.status):
@@ -165,8 +169,8 @@ class TenantReconciler:
             return
         try:
             await self._write_status(after, obj)
-        except (Conflict, NotFound):
-            await self._observer.refresh(key)
+        except (Conflict, NotFound) as error:
+            log.debug("its own event is on the way: %s", error, extra=_where(key))
         except Forbidden as error:
             log.warning("status can't even be written: %s", error, extra=_where(key))
         for note in notes:

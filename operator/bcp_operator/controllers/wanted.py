@@ -1,9 +1,11 @@
 """What the sync of a tenant should consist of, or why there can't be any. Pure: nothing here reads or writes."""
 
+from datetime import datetime
+
 from bcp_operator.api.policy import SyncPolicySpec
 from bcp_operator.api.tenant import BCPTenantSpec
-from bcp_operator.continuity import durations, schedule
-from bcp_operator.continuity.observed import Now, Problem, WriterView
+from bcp_operator.continuity import divergence, durations, schedule
+from bcp_operator.continuity.observed import Now, Observed, Problem, WriterView
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.systems.hosts import HostPolicy, HostRefused
 
@@ -30,6 +32,14 @@ def sync_objects(
     if state.refused_sync is not None and state.refused_sync[0] == wanted.digest:
         return Problem("SyncRefused", f"the API server refused the sync's objects: {state.refused_sync[1]}"), None
     return None, wanted
+
+
+def comparison_objects(seen: Observed, image: manifests.Image, at: datetime) -> manifests.ComparisonObjects | None:
+    """What a look for changes in the secondary needs; None while its policy is not known."""
+    if seen.policy is None:
+        return None
+    owner = manifests.Owner(seen.namespace, seen.name, seen.uid)
+    return manifests.comparison(owner, seen.spec, seen.policy, _timeout_seconds(seen.policy), image, asked_at=at)
 
 
 def refused(spec: BCPTenantSpec, hosts: HostPolicy) -> Problem | None:
@@ -62,10 +72,15 @@ def _build(
         when.cron,
         when.time_zone,
         tenant.spec.suspend or policy.suspend,
-        max(1, int(durations.parse(policy.limits.timeout).total_seconds())),
+        _timeout_seconds(policy),
     )
     owner = manifests.Owner(tenant.key.namespace, tenant.key.name, tenant.obj["metadata"]["uid"])
-    return manifests.build(owner, tenant.spec, policy, timing, image)
+    review = divergence.unreviewed(tenant.status)
+    return manifests.build(owner, tenant.spec, policy, timing, image, review=review)
+
+
+def _timeout_seconds(policy: SyncPolicySpec) -> int:
+    return max(1, int(durations.parse(policy.limits.timeout).total_seconds()))
 
 
 def _endpoints_refused(spec: BCPTenantSpec, hosts: HostPolicy) -> Problem | None:

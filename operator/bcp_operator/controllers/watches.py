@@ -117,10 +117,13 @@ class Watches:
             self.relisted(kind, namespace)
         if change == "DELETED":
             self._cache.drop(kind, obj)
+            news = True
         else:
-            self._cache.put(kind, obj)
+            news = self._cache.put(kind, obj)  # what we wrote ourselves, or know already, is none
         if kind == TENANT:
-            self._tenant(change, obj)
+            self._tenant(change, obj, news)
+        elif not news:
+            return
         elif kind == POLICY:
             self._policy(namespace, name)
         elif kind in ROUTES:
@@ -141,7 +144,7 @@ class Watches:
         key = Key("tenant", metadata["namespace"], metadata["name"])
         self._tenants.states[key].sighted(metadata.get("generation", 1), now())
 
-    def _tenant(self, change: str | None, obj: Object) -> None:
+    def _tenant(self, change: str | None, obj: Object, news: bool) -> None:
         metadata = obj["metadata"]
         key = Key("tenant", metadata["namespace"], metadata["name"])
         for kind, name in _routes_of(obj):
@@ -158,7 +161,8 @@ class Watches:
             self._queue.forget(key)
             return
         self._sighted(obj)
-        self._queue.add(key, urgent=_switching(obj))
+        if news:
+            self._queue.add(key, urgent=_switching(obj))
 
     def _forget_route(self, kind: Kind, tenant: Key, name: str) -> None:
         place = (kind, tenant.namespace, name)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.request import getproxies_environment
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
@@ -108,6 +109,8 @@ class Kube:
         """
         configuration = Configuration()
         reload_credentials = await _configure(configuration, kubeconfig or os.environ.get("KUBECONFIG"), context)
+        # Else aiohttp looks for ~/.netrc and a proxy before every request, in a thread.
+        configuration.client_session_kwargs = {"trust_env": bool(getproxies_environment())}
         async with ApiClient(configuration) as api:
             api.user_agent = field_manager
             yield cls(api, reload_credentials, field_manager)

@@ -102,11 +102,27 @@ class SyncObjects:
         return str(self.cronjob["metadata"]["annotations"][ANNOTATION_HASH])
 
 
-def build(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timing: Timing, image: Image) -> SyncObjects:
-    """All objects of one tenant's sync."""
-    config = run_config(owner, spec, policy, timing.timeout_seconds)
-    text = yaml.dump(config.model_dump(mode="json", by_alias=True, exclude_none=True), Dumper=_DUMPER, sort_keys=False)
-    configmap = _object(owner, "v1", "ConfigMap", names.run_configmap(owner.name)) | {"data": {names.RUN_KEY: text}}
+@dataclass(frozen=True)
+class ComparisonObjects:
+    """What a look for changes in the secondary needs in the cluster, in the order in which it is made."""
+
+    run_configmap: Manifest
+    report_configmap: Manifest
+    claim: Manifest | None
+    job: Manifest
+
+
+def build(
+    owner: Owner,
+    spec: BCPTenantSpec,
+    policy: SyncPolicySpec,
+    timing: Timing,
+    image: Image,
+    *,
+    review: str | None = None,
+) -> SyncObjects:
+    """All objects of one tenant's sync. `review`: the way back whose first run waits for approval."""
+    configmap = _run_configmap(owner, spec, policy, timing.timeout_seconds, review)
     cronjob = _cronjob(owner, spec, policy, timing, image)
     digest = hashlib.sha256(json.dumps([configmap, cronjob], sort_keys=True).encode()).hexdigest()[:32]
     cronjob["metadata"]["annotations"] = {ANNOTATION_HASH: digest}
@@ -116,6 +132,29 @@ def build(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timing: Tim
         claim=_claim(owner, spec),
         cronjob=cronjob,
     )
+
+
+def comparison(
+    owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timeout_seconds: int, image: Image, *, asked_at: datetime
+) -> ComparisonObjects:
+    """All objects of a look for what was changed in the secondary: the pod of a run, told to write to neither system."""
+    job = _object(owner, "batch/v1", "Job", names.comparison_job(owner.name, asked_at))
+    pod = _pod(owner, spec, policy, image, ["diverge", "--publish"])
+    final = [ExitCode.CONFIG, ExitCode.PARTIAL, ExitCode.FAILED]
+    return ComparisonObjects(
+        run_configmap=_run_configmap(owner, spec, policy, timeout_seconds),
+        report_configmap=_object(owner, "v1", "ConfigMap", names.divergence_configmap(owner.name)),
+        claim=_claim(owner, spec),
+        job=job | {"spec": _job(owner, pod, timeout_seconds, final)},
+    )
+
+
+def _run_configmap(
+    owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timeout_seconds: int, review: str | None = None
+) -> Manifest:
+    config = run_config(owner, spec, policy, timeout_seconds).model_copy(update={"review": review})
+    text = yaml.dump(config.model_dump(mode="json", by_alias=True, exclude_none=True), Dumper=_DUMPER, sort_keys=False)
+    return _object(owner, "v1", "ConfigMap", names.run_configmap(owner.name)) | {"data": {names.RUN_KEY: text}}
 
 
 def run_config(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timeout_seconds: int) -> RunConfig:
@@ -209,26 +248,8 @@ def _claim(owner: Owner, spec: BCPTenantSpec) -> Manifest | None:
 
 
 def _cronjob(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timing: Timing, image: Image) -> Manifest:
-    labels = names.labels(owner.name)
-    job = {
-        "backoffLimit": 1,
-        "activeDeadlineSeconds": timing.timeout_seconds,
-        "ttlSecondsAfterFinished": JOB_TTL_SECONDS,
-        # Trying again at once helps after a crash, not after these.
-        "podFailurePolicy": {
-            "rules": [
-                {
-                    "action": "FailJob",
-                    "onExitCodes": {
-                        "containerName": names.SYNC_CONTAINER,
-                        "operator": "In",
-                        "values": sorted([ExitCode.CONFIG, ExitCode.PARTIAL, ExitCode.HELD]),
-                    },
-                }
-            ]
-        },
-        "template": {"metadata": {"labels": labels}, "spec": _pod(owner, spec, policy, image)},
-    }
+    pod = _pod(owner, spec, policy, image, ["run"])
+    job = _job(owner, pod, timing.timeout_seconds, [ExitCode.CONFIG, ExitCode.PARTIAL, ExitCode.HELD])
     cronjob = _object(owner, "batch/v1", "CronJob", names.sync_cronjob(owner.name))
     cronjob["spec"] = {
         "schedule": timing.cron,
@@ -238,12 +259,34 @@ def _cronjob(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, timing: 
         "startingDeadlineSeconds": STARTING_DEADLINE_SECONDS,
         "successfulJobsHistoryLimit": 1,
         "failedJobsHistoryLimit": 3,
-        "jobTemplate": {"metadata": {"labels": labels}, "spec": job},
+        "jobTemplate": {"metadata": {"labels": names.labels(owner.name)}, "spec": job},
     }
     return cronjob
 
 
-def _pod(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, image: Image) -> Manifest:
+def _job(owner: Owner, pod: Manifest, timeout_seconds: int, final: list[ExitCode]) -> Manifest:
+    """The spec of a Job. Trying again at once helps after a crash, not after the exit codes in `final`."""
+    return {
+        "backoffLimit": 1,
+        "activeDeadlineSeconds": timeout_seconds,
+        "ttlSecondsAfterFinished": JOB_TTL_SECONDS,
+        "podFailurePolicy": {
+            "rules": [
+                {
+                    "action": "FailJob",
+                    "onExitCodes": {
+                        "containerName": names.SYNC_CONTAINER,
+                        "operator": "In",
+                        "values": sorted(final),
+                    },
+                }
+            ]
+        },
+        "template": {"metadata": {"labels": names.labels(owner.name)}, "spec": pod},
+    }
+
+
+def _pod(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, image: Image, command: list[str]) -> Manifest:
     mounted = volumes(owner.name, spec)
     pod: Manifest = {
         "serviceAccountName": names.SYNC_SERVICE_ACCOUNT,
@@ -264,7 +307,7 @@ def _pod(owner: Owner, spec: BCPTenantSpec, policy: SyncPolicySpec, image: Image
                 "name": names.SYNC_CONTAINER,
                 "image": image.name,
                 "imagePullPolicy": image.pull_policy,
-                "command": ["bcp-sync", "run", "--config", f"{RUN_FOLDER}/{names.RUN_KEY}"],
+                "command": ["bcp-sync", *command, "--config", f"{RUN_FOLDER}/{names.RUN_KEY}"],
                 "resources": policy.job.resources or DEFAULT_RESOURCES,
                 "terminationMessagePolicy": "File",
                 "securityContext": {

@@ -49,7 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     ids.add_argument("text", nargs="?", help="an ID of either side, a correlation ID or a key; none = all")
     ids.add_argument("--type", help="only this entity type")
     _add(commands, "readiness", _readiness, "show who could not log in to the secondary, and what it lacks")
-    _add(commands, "diverge", _diverge, "show what was changed in the secondary; writes nothing", ("csv",))
+    diverging = _add(commands, "diverge", _diverge, "show what was changed in the secondary; writes nothing", ("csv",))
+    diverging.add_argument("--publish", action="store_true", help="in a pod: leave a report for the operator instead")
     export = _add(commands, "export", _export, "write all correlations of the pair as JSON lines")
     export.add_argument("file", nargs="?", default="-", help="none, or -: standard output")
     importing = _add(commands, "import", _import, "put an export into the store: all of it or nothing")
@@ -182,11 +183,31 @@ def _diverge(options: argparse.Namespace) -> int:
     from .correlations.store import StoreError  # noqa: PLC0415
     from .diverge import diverge  # noqa: PLC0415
 
+    if options.publish:
+        return _publish(options)
     try:
         return diverge(prepare(read_config(options.config), options.profiles), options.output)
     except StoreError as error:
         print(f"bcp-sync: {error}", file=sys.stderr)
         return ExitCode.FAILED
+
+
+def _publish(options: argparse.Namespace) -> int:
+    """Look, and say it to the operator."""
+    from . import compare  # noqa: PLC0415
+
+    config: RunConfig | None = None
+    try:
+        config = read_config(options.config)
+        report = compare.compare(prepare(config, options.profiles))
+        code = compare.exit_code(report)
+    except ConfigError as error:
+        print(f"bcp-sync: {error}", file=sys.stderr)
+        report, code = compare.failed(str(error)), ExitCode.CONFIG
+    if config is not None:
+        compare.publish(config, report)
+    write_termination_message(report)
+    return code
 
 
 def _export(options: argparse.Namespace) -> int:

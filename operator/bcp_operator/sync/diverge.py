@@ -30,15 +30,20 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
 def diverge(setup: Setup, output: Output, target: TextIO = sys.stdout) -> ExitCode:
     """Print the differences. Raises StoreError, ConfigError."""
     with opened(setup.config.store, setup.config.pair, read_only=True) as store, private_spool() as spool:
-        unread = asyncio.run(_read(setup, store, spool))
-        types = scope_of(setup).chosen | scope_of(setup).looked_up
-        listed = Listed.of(types, {side: found.keys() for side, found in unread.items()})
-        had = {name: frozenset(store.alone(name)) for name in setup.chosen}
-        found = differences(scope_of(setup), spool, store, listed, had)
+        found, unread = asyncio.run(compared(setup, store, spool))
         {"text": _text, "json": _json, "csv": _csv}[output](found, unread, target)
-    if not setup.chosen & listed.secondary:
+    if setup.chosen <= unread["secondary"].keys():
         return ExitCode.FAILED
     return ExitCode.PARTIAL if any(unread.values()) else ExitCode.SUCCEEDED
+
+
+async def compared(setup: Setup, store: Store, spool: Spool) -> tuple[Iterator[Difference], Unread]:
+    """What differs, found as it is asked for while store and spool are open; and what could not be read."""
+    unread = await _read(setup, store, spool)
+    scope = scope_of(setup)
+    listed = Listed.of(scope.chosen | scope.looked_up, {side: found.keys() for side, found in unread.items()})
+    had = {name: frozenset(store.alone(name)) for name in setup.chosen}
+    return differences(scope, spool, store, listed, had), unread
 
 
 async def _read(setup: Setup, store: Store, spool: Spool) -> Unread:

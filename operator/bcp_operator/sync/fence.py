@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bcp_operator.api import names
 from bcp_operator.api.names import FENCE_PREFIX, RUN_PREFIX, WRITER_LEASE_SECONDS
 from bcp_operator.systems.transport import Transport, TransportError, open_client
 
@@ -102,13 +103,13 @@ class ApiServer:
         return document if isinstance(document, dict) else {}
 
 
-async def publish_report(api: ApiServer, namespace: str, config_map: str, text: str) -> None:
+async def publish_report(
+    api: ApiServer, namespace: str, config_map: str, text: str, key: str = names.REPORT_KEY
+) -> None:
     """Put the complete report into its ConfigMap, which the operator made. Raises ApiError."""
     path = f"/api/v1/namespaces/{namespace}/configmaps/{config_map}"
     async with api.connect() as http:
-        await api.call(
-            http, "PATCH", path, {"data": {"report.json": text}}, content_type="application/merge-patch+json"
-        )
+        await api.call(http, "PATCH", path, {"data": {key: text}}, content_type="application/merge-patch+json")
 
 
 def run_identity() -> str:

@@ -25,13 +25,15 @@ class Correlated:
 
     `active`: correlations in use; `copied`: whether a run has once come to the end of its copy; `rebuilt`: the store was
     empty beside a secondary that was not, so that a create might be a duplicate; `adopts`: whether the policy wants
-    entities of the same key to be taken for copies.
+    entities of the same key to be taken for copies; `unreviewed`: users came back from the secondary, and nobody has
+    looked since at what a run would overwrite there.
     """
 
     active: int
     copied: bool
     rebuilt: bool = False
     adopts: bool = True
+    unreviewed: bool = False
 
 
 def guarded_kind(action: Action) -> GuardedKind | None:
@@ -72,7 +74,8 @@ def judge(
     """Which kinds of which types are withheld. `planned`: number of entities per type and kind."""
     found: list[RunTripped] = []
     for (type_name, kind), number in sorted(planned.items()):
-        limit = {"Never": None, "Always": 0, "OnGuard": allowed(limits, kind, known[type_name])}[approval]
+        counts: Approval = "Always" if known[type_name].unreviewed else approval
+        limit = {"Never": None, "Always": 0, "OnGuard": allowed(limits, kind, known[type_name])}[counts]
         if limit is not None and number > limit:
             active = known[type_name].active
             found.append(RunTripped(type=type_name, kind=kind, planned=number, allowed=limit, correlated=active))

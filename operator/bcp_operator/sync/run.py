@@ -114,7 +114,7 @@ async def _bounded(this: Run, fence: Fence | None) -> RunReport:
                     concurrency=this.setup.config.limits.concurrency,
                 )
                 await applier.run()
-                finish(decision, scope, store, this.tally)
+                finish(this.setup.config, decision, scope, store, this.tally)
                 note_alone(scope, spool, store, this.tally)
                 note_readiness(scope, spool, this.tally)
                 reads = primary.requests + secondary.requests - secondary.writes

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from bcp_operator.api.run import TERMINATION_MESSAGE_LIMIT_BYTES, ExitCode, RunReport
+from bcp_operator.api.run import TERMINATION_MESSAGE_LIMIT_BYTES, ExitCode, Report, RunReport
 
 TERMINATION_LOG = Path("/dev/termination-log")
 _PR_SET_PDEATHSIG = 1
@@ -56,7 +56,7 @@ def supervise(work: Callable[[], tuple[ExitCode, RunReport | None]]) -> tuple[in
     return os.WEXITSTATUS(status), report
 
 
-def write_termination_message(report: RunReport, path: Path = TERMINATION_LOG) -> None:
+def write_termination_message(report: Report, path: Path = TERMINATION_LOG) -> None:
     """Where the kubelet looks for it; nothing happens outside a pod."""
     if path.exists():
         with suppress(OSError):

@@ -27,7 +27,7 @@ def withhold(config: RunConfig, scope: Scope, spool: Spool, store: Store, tally:
 
     `keep`: write to the store what an approval would mean; without it nothing is written. Raises StoreError.
     """
-    _hold(config, scope, spool, store, tally)
+    correlated = _hold(config, scope, spool, store, tally)
     approval = _release(config.approve, spool, store, keep=keep)
     left = withheld_hash(spool.withheld(), store.approval_used)
     if left is not None and keep:
@@ -37,19 +37,30 @@ def withhold(config: RunConfig, scope: Scope, spool: Spool, store: Store, tally:
     tally.withheld_hash = left
     if left is not None and scope.rebuilt:
         tally.remarks.append("no correlation was known beside a secondary that is not empty: nothing is made unasked")
+    if left is not None and any(one.unreviewed for one in correlated.values()):
+        tally.remarks.append("users came back from the secondary without Discard: nothing there is overwritten unasked")
     if left is not None and config.approve is not None and approval is None:
         known = "was used up" if store.approval_used(config.approve) else "is not known here: no run withheld that"
         tally.remarks.append(f"the approval {config.approve[:19]}... {known}")
     return Decision(left, approval)
 
 
-def finish(decision: Decision, scope: Scope, store: Store, tally: Tally) -> None:
+def finish(config: RunConfig, decision: Decision, scope: Scope, store: Store, tally: Tally) -> None:
     """After a run that came to its end: its approval is used up, and what it copied is compared with from now on."""
     if decision.approval is not None:
         store.use_approval(decision.approval)
     waits = [one.type for one in tally.tripped if one.kind == "create" or one.type in scope.rebuilt]
     pending = waits if decision.hash else []
     store.set_copied(sorted(scope.chosen - tally.broken.keys() - set(pending)))
+    if config.review is not None:
+        unseen = {one.type for one in tally.tripped} if decision.hash else set()
+        seen = sorted(scope.chosen - tally.broken.keys() - unseen)
+        store.set_copied(_reviewed(config.review, name) for name in seen)
+
+
+def _reviewed(review: str, type_name: str) -> str:
+    """How it is kept, among the types whose copy is done: no type has a colon in its name."""
+    return f"review:{review}:{type_name}"
 
 
 def describe(action: Action) -> str:
@@ -58,9 +69,15 @@ def describe(action: Action) -> str:
     return f"{_VERBS.get(action.kind, action.kind)}: {detail}" if detail else _VERBS.get(action.kind, action.kind)
 
 
-def _hold(config: RunConfig, scope: Scope, spool: Spool, store: Store, tally: Tally) -> None:
+def _hold(config: RunConfig, scope: Scope, spool: Spool, store: Store, tally: Tally) -> dict[str, Correlated]:
     known = {
-        name: Correlated(store.count(name, "ACTIVE"), store.copied(name), name in scope.rebuilt, scope.adopts)
+        name: Correlated(
+            store.count(name, "ACTIVE"),
+            store.copied(name),
+            rebuilt=name in scope.rebuilt,
+            adopts=scope.adopts,
+            unreviewed=config.review is not None and not store.copied(_reviewed(config.review, name)),
+        )
         for name, _ in spool.guarded()
     }
 
@@ -76,6 +93,7 @@ def _hold(config: RunConfig, scope: Scope, spool: Spool, store: Store, tally: Ta
     if removals_of:  # what these hold back is not among the updates that are counted then
         spool.hold(action for action in spool.actions() if _concerned(scope, action, removals_of))
     hold(["create", "update"])
+    return known
 
 
 def _concerned(scope: Scope, action: Action, removals_of: Collection[str]) -> bool:
