@@ -9,11 +9,21 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T | None], what: str, deadline_seconds: float = 30, every_seconds: float = 0.05) -> T:
-    """Call `look` until it gives something true and return that; raises AssertionError after the deadline."""
+def until(
+    look: Callable[[], T | None],
+    what: str | Callable[[], str] = "the condition holds",
+    deadline_seconds: float = 30,
+    every_seconds: float = 0.05,
+) -> T:
+    """Call `look` until it gives something true and return that.
+
+    Raises AssertionError after the deadline, with what it gave last. Where `what` is a function, it is asked only then: so
+    that it can tell how things stand at the end.
+    """
     end = time.monotonic() + deadline_seconds
     while not (found := look()):
         if time.monotonic() > end:
-            raise AssertionError(f"not within {deadline_seconds:g} s: {what}")
+            text = what if isinstance(what, str) else what()
+            raise AssertionError(f"not within {deadline_seconds:g} s: {text} (last: {found!r})")
         time.sleep(every_seconds)
     return found

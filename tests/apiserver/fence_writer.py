@@ -35,7 +35,7 @@ async def write(fence: Fence, out: Path) -> None:
         while not stop.exists():
             await fence.gate(5.0)
             log.write(f"{time.monotonic()}\n")
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # the pace of its writes; nothing is waited for
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ async def main(kubeconfig: str, namespace: str, name: str, lease_seconds: int) -
                 number += 1
                 body = {"metadata": {"namespace": namespace, "name": f"count-{name}"}, "data": {"count": str(number)}}
                 await kube.apply(CONFIGMAP, body, force=True)
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.02)  # the pace of its writes; nothing is waited for
             await holding
         except LostLease as error:
             print(f"lost: {error}", flush=True)

@@ -7,8 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import httpx
 
 from tests.apiserver.api import Api, Object, collection
 from tests.apiserver.gateway import DOMAIN, Gateway
+from tests.waiting import until
 
 LEASE_PATH = "/apis/coordination.k8s.io/v1/namespaces/{}/leases"
 
@@ -102,17 +102,6 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(check: Callable[[], Any], seconds: float = 20.0, what: str = "") -> Any:
-    """Wait for something true and return it; the last value is in the error."""
-    end = time.monotonic() + seconds
-    value = check()
-    while not value:
-        assert time.monotonic() < end, f"waited {seconds:g} s for {what or check}: {value!r}"
-        time.sleep(0.05)
-        value = check()
-    return value
-
-
 class Tenants:
     """Makes and changes tenants of one namespace."""
 
@@ -174,5 +163,7 @@ class Tenants:
 
     def wait_phase(self, name: str, phase: str, seconds: float = 20.0) -> Object:
         """Wait for a phase and return the status."""
-        until(lambda: self.status(name).get("phase") == phase, seconds, f"{name} to be {phase}: {self.status(name)}")
+        until(
+            lambda: self.status(name).get("phase") == phase, lambda: f"{name} is {phase}: {self.status(name)}", seconds
+        )
         return self.status(name)

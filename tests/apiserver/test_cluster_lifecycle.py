@@ -9,7 +9,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +24,7 @@ from tests.cluster.folders import REPOSITORY, Folders, resolve
 from tests.cluster.hosttraces import POD_LOG_LINKS
 from tests.cluster.identity import ProcessId
 from tests.cluster.ledger import Ledger
+from tests.waiting import until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.lab]
 
@@ -139,13 +139,16 @@ def _mentioning(text: str) -> list[str]:
     return found
 
 
-def until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+def until_in(process: subprocess.Popen[str], condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until a condition holds while a process runs."""
-    deadline = time.monotonic() + seconds
-    while not condition():
+
+    def holds() -> bool:
+        if condition():
+            return True
         assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        return False
+
+    until(holds, "what the process was started for", seconds)
 
 
 @pytest.fixture
@@ -237,7 +240,7 @@ def serves_names_and_routes(cluster: Cluster) -> None:
 @pytest.mark.parametrize("component", ["etcd", "kube-apiserver", "containerd", "kubelet"])
 def test_a_killed_up_is_cleaned_by_down(instance: Instance, component: str) -> None:
     process = tool("up", "--no-images")
-    until(lambda: component in Ledger.load(instance.folders).processes, process)
+    until_in(process, lambda: component in Ledger.load(instance.folders).processes)
     process.kill()
     process.communicate()
     instance.look()
@@ -247,7 +250,7 @@ def test_a_killed_up_is_cleaned_by_down(instance: Instance, component: str) -> N
 
 def test_a_killed_up_is_completed_by_the_next(instance: Instance) -> None:
     process = tool("up", "--no-images")
-    until(lambda: "containerd" in Ledger.load(instance.folders).processes, process)
+    until_in(process, lambda: "containerd" in Ledger.load(instance.folders).processes)
     process.kill()
     process.communicate()
     ran("up", "--no-images")
@@ -269,7 +272,7 @@ def test_what_an_earlier_boot_left_is_replaced(instance: Instance) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_up_cleans_up_itself(instance: Instance, number: signal.Signals) -> None:
     process = tool("up", "--no-images")
-    until(lambda: "kubelet" in Ledger.load(instance.folders).processes, process)
+    until_in(process, lambda: "kubelet" in Ledger.load(instance.folders).processes)
     instance.look()
     process.send_signal(number)
     printed, _ = process.communicate(timeout=60)
@@ -286,7 +289,7 @@ def test_an_interrupted_build_leaves_no_compiler(instance: Instance, tmp_path: P
     fake.chmod(0o755)
     environment = {"PATH": f"{fake.parent}:{os.environ['PATH']}", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     process = tool("up", "--control-plane", env=environment)
-    until(lambda: "build-etcd" in Ledger.load(instance.folders).jobs, process)
+    until_in(process, lambda: "build-etcd" in Ledger.load(instance.folders).jobs)
     instance.look()
     process.send_signal(number)
     process.communicate(timeout=60)
@@ -328,7 +331,7 @@ def test_an_interrupted_session_takes_its_cluster_down(
     instance: Instance, tmp_path: Path, number: signal.Signals
 ) -> None:
     process = session(tmp_path / "one")
-    until((tmp_path / "one" / "running").exists, process)
+    until_in(process, (tmp_path / "one" / "running").exists)
     instance.look()
     process.send_signal(number)
     printed, _ = process.communicate(timeout=60)
@@ -338,8 +341,8 @@ def test_an_interrupted_session_takes_its_cluster_down(
 
 def test_the_last_of_two_sessions_takes_the_cluster_down(instance: Instance, tmp_path: Path) -> None:
     one, two = session(tmp_path / "one"), session(tmp_path / "two")
-    until((tmp_path / "one" / "running").exists, one)
-    until((tmp_path / "two" / "running").exists, two)
+    until_in(one, (tmp_path / "one" / "running").exists)
+    until_in(two, (tmp_path / "two" / "running").exists)
     instance.look()
     (tmp_path / "one" / "go").touch()
     printed, _ = one.communicate(timeout=60)

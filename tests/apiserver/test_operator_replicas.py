@@ -14,8 +14,9 @@ import pytest
 
 from tests.apiserver.api import Api, Object
 from tests.apiserver.gateway import Gateway, serve
-from tests.apiserver.replica import Replica, Tenants, replica, until
+from tests.apiserver.replica import Replica, Tenants, replica
 from tests.cluster.access import Cluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -49,9 +50,9 @@ def pair(resources: Cluster, own: str, namespace: str, tmp_path: Path, admin: Ap
     """A leader and a standby, both ready."""
     with ExitStack() as stack:
         first = stack.enter_context(replica(resources.kubeconfig, own, namespace, tmp_path, "first"))
-        until(lambda: holder(admin, own).startswith("first_"), 30, "the first to lead")
+        until(lambda: holder(admin, own).startswith("first_"), "the first to lead", 30)
         second = stack.enter_context(replica(resources.kubeconfig, own, namespace, tmp_path, "second"))
-        until(lambda: first.ready() and second.ready(), 30, "both to be ready")
+        until(lambda: first.ready() and second.ready(), "both to be ready", 30)
         yield first, second
 
 
@@ -82,7 +83,7 @@ def test_a_killed_leader_in_the_middle_of_a_switch_is_followed_within_twenty_sec
     gateway.down.add("login")  # routed, but not verified: in the middle
     try:
         tenants.patch("killed", {"failover": {"activeSystem": "Secondary"}})
-        until(lambda: gateway.location("killed") == gateway.page("secondary"), 10, "the route")
+        until(lambda: gateway.location("killed") == gateway.page("secondary"), "the route", 10)
         first.signal(signal.SIGKILL)
         begun = time.monotonic()
         assert tenants.status("killed")["phase"] == "FailingOver"
@@ -92,7 +93,7 @@ def test_a_killed_leader_in_the_middle_of_a_switch_is_followed_within_twenty_sec
     took = time.monotonic() - begun
     assert holder(tenants.api, own).startswith("second_")
     assert took <= 20
-    until(second.ready, 20, "the new leader to be ready")
+    until(second.ready, "the new leader to be ready", 20)
 
 
 def test_a_leader_thawed_after_its_successor_failed_back_is_killed_by_its_timer_and_undoes_nothing(
@@ -103,7 +104,7 @@ def test_a_leader_thawed_after_its_successor_failed_back_is_killed_by_its_timer_
     tenants.wait_phase("frozen", "Primary")
     hold_the_fence(tenants, "frozen")
     tenants.patch("frozen", {"failover": {"activeSystem": "Secondary"}})
-    until(lambda: tenants.status("frozen").get("phase") == "FailingOver", 10, "the operation")
+    until(lambda: tenants.status("frozen").get("phase") == "FailingOver", "the operation", 10)
     first.signal(signal.SIGSTOP)
     tenants.wait_phase("frozen", "Secondary", 60)
     way_back = {"activeSystem": "Primary", "requestedAt": stamp(), "secondaryChanges": "Discard"}
@@ -122,7 +123,7 @@ def test_a_clean_stop_hands_over_at_once(pair: tuple[Replica, Replica], tenants:
     first, _ = pair
     begun = time.monotonic()
     assert first.stop() == 0
-    until(lambda: holder(tenants.api, own).startswith("second_"), 10, "the second to lead")
+    until(lambda: holder(tenants.api, own).startswith("second_"), "the second to lead", 10)
     assert time.monotonic() - begun < 15  # well within a Lease's duration
 
 
@@ -131,7 +132,7 @@ def test_an_idle_minute_writes_nothing_but_the_leader_lease_and_a_restart_neithe
 ) -> None:
     audited = resources.client_kubeconfig(USER, ["system:masters", "lab:audited"])
     with replica(audited, own, namespace, tmp_path, "idle") as made:
-        until(made.ready, 30, "ready")
+        until(made.ready, "ready", 30)
         tenants.create("idle", sync={"enabled": True})
         tenants.wait_phase("idle", "Primary")
         until(lambda: tenants.condition("idle", "Ready").get("status") == "True")
@@ -141,7 +142,7 @@ def test_an_idle_minute_writes_nothing_but_the_leader_lease_and_a_restart_neithe
         time.sleep(60)
         assert made.stop() == 0
     with replica(audited, own, namespace, tmp_path, "again") as made:
-        until(made.ready, 30, "ready")
+        until(made.ready, "ready", 30)
         time.sleep(5)
         assert made.stop() == 0
     writes = audited_writes(resources, begun)

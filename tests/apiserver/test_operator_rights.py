@@ -12,8 +12,9 @@ from tests.apiserver import admission
 from tests.apiserver.admission import People
 from tests.apiserver.api import Answer, Api, Object
 from tests.apiserver.gateway import Gateway, serve
-from tests.apiserver.replica import Tenants, replica, until
+from tests.apiserver.replica import Tenants, replica
 from tests.cluster.access import Cluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -57,7 +58,7 @@ def tenants(
             bound = (f"--clusterrole={namespace}.{role}", f"--group={group}")
             resources.kubectl("-n", namespace, "create", "rolebinding", group, *bound)
         with replica(resources.kubeconfig, own, namespace, folder, **settings) as made:
-            until(made.ready, 30, "the replica to be ready")
+            until(made.ready, "the replica to be ready", 30)
             yield Tenants(admin, namespace, gateway)
 
 
@@ -69,7 +70,7 @@ def rita(resources: Cluster) -> Group:
 
 def waiting(tenants: Tenants, name: str) -> Object:
     """The condition of a request that waits."""
-    until(lambda: tenants.condition(name, "ApprovalPending").get("status") == "True", 30, f"{name} to wait")
+    until(lambda: tenants.condition(name, "ApprovalPending").get("status") == "True", f"{name} to wait", 30)
     return tenants.condition(name, "ApprovalPending")
 
 
@@ -116,5 +117,5 @@ def test_somebody_who_is_alone_breaks_the_glass_and_everybody_hears_of_it(
         events = [e for e in tenants.api.get(path).body["items"] if e["regarding"]["name"] == "alone"]
         return [event for event in events if event["reason"] == "OverrideUsed"]
 
-    until(told, 20, "the event")
+    until(told, "the event", 20)
     assert (told()[0]["type"], told()[0]["note"]) == ("Warning", "passed over FourEyes: INC-1, nobody answers")

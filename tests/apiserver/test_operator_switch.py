@@ -13,9 +13,10 @@ import pytest
 
 from tests.apiserver.api import Api
 from tests.apiserver.gateway import Gateway, serve
-from tests.apiserver.replica import Replica, Tenants, replica, until
+from tests.apiserver.replica import Replica, Tenants, replica
 from tests.cluster import tools
 from tests.cluster.access import Cluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -46,7 +47,7 @@ def leader(resources: Cluster, own: str, namespace: str, tmp_path_factory: pytes
     """One replica that leads."""
     folder = tmp_path_factory.mktemp("operator")
     with replica(resources.kubeconfig, own, namespace, folder) as made:
-        until(made.ready, 30, "the replica to be ready")
+        until(made.ready, "the replica to be ready", 30)
         yield made
 
 
@@ -97,7 +98,7 @@ def test_it_says_so_in_events_and_one_audit_line_per_transition(leader: Replica,
         return sorted(event["reason"] for event in mine)
 
     wanted = ["FailoverCompleted", "FailoverRequested", "LoginVerified", "RouteApplied", "SyncFenced"]
-    until(lambda: reasons() == wanted, 10, "five events")
+    until(lambda: reasons() == wanted, "five events", 10)
     lines = [json.loads(line) for line in leader.log.splitlines()]
     audit = [line["reason"] for line in lines if line.get("audit") and line.get("operation") == operation]
     assert sorted(audit) == wanted
@@ -142,7 +143,7 @@ def test_drift_on_the_same_side_is_repaired(leader: Replica, tenants: Tenants, g
     tenants.wait_phase("mend", "Primary")
     ingress = f"/apis/networking.k8s.io/v1/namespaces/{tenants.namespace}/ingresses/mend-login"
     gateway.api.delete(ingress)
-    until(lambda: gateway.location("mend") == gateway.page("primary"), 10, "the Ingress to come back")
+    until(lambda: gateway.location("mend") == gateway.page("primary"), "the Ingress to come back", 10)
 
 
 def test_created_with_the_field_set_is_held(leader: Replica, tenants: Tenants, gateway: Gateway) -> None:
@@ -168,7 +169,7 @@ def test_deletion_restores_the_primary(leader: Replica, tenants: Tenants, gatewa
     tenants.wait_phase("gone", "Secondary")
     assert until(lambda: tenants.get("gone")["metadata"].get("finalizers")) == ["bcp-operator.io/restore-route"]
     tenants.api.delete(f"{tenants.path}/gone")
-    until(lambda: not tenants.api.get(f"{tenants.path}/gone").ok, 20, "the tenant to go")
+    until(lambda: not tenants.api.get(f"{tenants.path}/gone").ok, "the tenant to go", 20)
     assert gateway.location("gone") == gateway.page("primary")
 
 
@@ -181,7 +182,7 @@ def test_the_runbook_works_while_the_operator_is_down(
         with serve(resources, admin, namespace) as front:
             tenants = Tenants(admin, namespace, front)
             with replica(resources.kubeconfig, own, namespace, tmp_path, "before") as first:
-                until(first.ready, 30, "ready")
+                until(first.ready, "ready", 30)
                 tenants.create("acme", sync={"enabled": True})
                 tenants.wait_phase("acme", "Primary")
                 until(lambda: admin.get(f"/apis/batch/v1/namespaces/{namespace}/cronjobs/acme-sync").ok)
@@ -202,7 +203,7 @@ def test_the_runbook_works_while_the_operator_is_down(
             until(lambda: time.time() > asked_at + 3)
             seen = []
             with replica(resources.kubeconfig, own, namespace, tmp_path, "after") as second:
-                until(second.ready, 30, "ready")
+                until(second.ready, "ready", 30)
                 end = time.monotonic() + 40
                 while tenants.status("acme").get("phase") != "Secondary":
                     seen.append(front.location("acme"))

@@ -10,8 +10,9 @@ import pytest
 
 from tests.apiserver.api import Api, Object, collection
 from tests.apiserver.gateway import Gateway, serve
-from tests.apiserver.replica import Replica, Tenants, replica, until
+from tests.apiserver.replica import Replica, Tenants, replica
 from tests.cluster.access import Cluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -38,7 +39,7 @@ def leader(
     """One replica that leads."""
     folder = tmp_path_factory.mktemp("operator")
     with resources.namespace("own") as own, replica(resources.kubeconfig, own, namespace, folder) as made:
-        until(made.ready, 30, "the replica to be ready")
+        until(made.ready, "the replica to be ready", 30)
         yield made
 
 
@@ -66,7 +67,7 @@ class SyncOf:
 
     def end(self, job: str, message: str, exit_code: int = 0) -> None:
         """The pod of a Job ends, as a kubelet would say it."""
-        pod = until(lambda: self.pods(job), 20, f"a pod of {job}")[0]["metadata"]["name"]
+        pod = until(lambda: self.pods(job), f"a pod of {job}", 20)[0]["metadata"]["name"]
         ended = {"exitCode": exit_code, "message": message, "startedAt": now(), "finishedAt": now()}
         status = {
             "phase": "Failed" if exit_code else "Succeeded",
@@ -99,7 +100,7 @@ def report(result: str = "Succeeded", **more: object) -> str:
 def test_enabling_makes_everything_and_runs_at_once(tenants: Tenants) -> None:
     tenants.create("acme", sync={"enabled": True, "timeZone": "Europe/Berlin"})
     sync = SyncOf(tenants, "acme")
-    cronjob = until(sync.cronjob, 20, "the CronJob")
+    cronjob = until(sync.cronjob, "the CronJob", 20)
     status = until(
         lambda: tenants.status("acme").get("sync") if tenants.status("acme").get("sync", {}).get("enabledAt") else None
     )
@@ -112,7 +113,7 @@ def test_enabling_makes_everything_and_runs_at_once(tenants: Tenants) -> None:
     pod = spec["jobTemplate"]["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["automountServiceAccountToken"] is False
-    job = until(sync.jobs, 20, "the run at once")[0]
+    job = until(sync.jobs, "the run at once", 20)[0]
     assert job["metadata"]["name"] == f"acme-sync-{int(enabled_at.timestamp()):010d}"
     assert job["metadata"]["ownerReferences"][0]["kind"] == "CronJob"
     assert until(lambda: tenants.status("acme")["sync"].get("lastRun"))["result"] == "Running"
@@ -122,7 +123,7 @@ def test_enabling_makes_everything_and_runs_at_once(tenants: Tenants) -> None:
     assert "ownerReferences" not in claim.body["metadata"]
 
     sync.end(job["metadata"]["name"], report())
-    run = until(lambda: _ended(tenants, "acme"), 30, "the run to be folded in")
+    run = until(lambda: _ended(tenants, "acme"), "the run to be folded in", 30)
     assert (run["result"], run["counts"]["created"]) == ("Succeeded", 3)
     assert tenants.condition("acme", "RecoveryPointFresh")["status"] == "True"
     assert tenants.condition("acme", "CorrelationHealthy")["status"] == "True"
@@ -136,14 +137,14 @@ def test_enabling_makes_everything_and_runs_at_once(tenants: Tenants) -> None:
 def test_a_trigger_runs_once_and_waits_for_the_run_under_way(tenants: Tenants) -> None:
     tenants.create("now", sync={"enabled": True})
     sync = SyncOf(tenants, "now")
-    first = until(sync.jobs, 20, "the run at once")[0]["metadata"]["name"]
+    first = until(sync.jobs, "the run at once", 20)[0]["metadata"]["name"]
     asked = (datetime.now(UTC) + timedelta(seconds=5)).replace(microsecond=0)
     tenants.patch("now", {"sync": {"trigger": asked.strftime("%Y-%m-%dT%H:%M:%SZ")}})
     assert len(sync.jobs()) == 1
     sync.end(first, report())
     wanted = f"now-sync-{int(asked.timestamp()):010d}"
-    until(lambda: wanted in [job["metadata"]["name"] for job in sync.jobs()], 30, "the run that was asked for")
-    echoed = until(lambda: tenants.status("now")["sync"].get("lastTrigger"), 30, "the echo")
+    until(lambda: wanted in [job["metadata"]["name"] for job in sync.jobs()], "the run that was asked for", 30)
+    echoed = until(lambda: tenants.status("now")["sync"].get("lastTrigger"), "the echo", 30)
     assert datetime.fromisoformat(echoed) == asked
     assert len(sync.jobs()) == 2
 
@@ -151,9 +152,9 @@ def test_a_trigger_runs_once_and_waits_for_the_run_under_way(tenants: Tenants) -
 def test_a_failed_run_and_one_without_a_report_are_said_as_they_are(tenants: Tenants) -> None:
     tenants.create("poor", sync={"enabled": True})
     sync = SyncOf(tenants, "poor")
-    first = until(sync.jobs, 20, "the run at once")[0]["metadata"]["name"]
+    first = until(sync.jobs, "the run at once", 20)[0]["metadata"]["name"]
     sync.end(first, report("Failed", message="the primary does not answer"), exit_code=2)
-    run = until(lambda: _ended(tenants, "poor"), 30, "the run")
+    run = until(lambda: _ended(tenants, "poor"), "the run", 30)
     assert (run["result"], run["message"]) == ("Failed", "the primary does not answer")
     fresh = tenants.condition("poor", "RecoveryPointFresh")
     assert (fresh["status"], fresh["reason"]) == ("False", "NeverSynced")
@@ -161,20 +162,20 @@ def test_a_failed_run_and_one_without_a_report_are_said_as_they_are(tenants: Ten
 
     tenants.create("mute", sync={"enabled": True})
     sync = SyncOf(tenants, "mute")
-    first = until(sync.jobs, 20, "the run at once")[0]["metadata"]["name"]
+    first = until(sync.jobs, "the run at once", 20)[0]["metadata"]["name"]
     sync.end(first, "", exit_code=2)
-    run = until(lambda: _ended(tenants, "mute"), 30, "the run")
+    run = until(lambda: _ended(tenants, "mute"), "the run", 30)
     assert (run["result"], run["message"]) == ("Unknown", "it ended without a report (exit code 2)")
 
 
 def test_what_was_withheld_shows_with_its_command_and_the_approval_reaches_the_run(tenants: Tenants) -> None:
     tenants.create("kept", sync={"enabled": True})
     sync = SyncOf(tenants, "kept")
-    first = until(sync.jobs, 20, "the run at once")[0]["metadata"]["name"]
+    first = until(sync.jobs, "the run at once", 20)[0]["metadata"]["name"]
     digest = "sha256:" + "5" * 64
     withheld = report("Partial", counts={"created": 3, "withheld": 24}, withheldHash=digest, message="24 withheld")
     sync.end(first, withheld, exit_code=3)
-    run = until(lambda: _ended(tenants, "kept"), 30, "the run")
+    run = until(lambda: _ended(tenants, "kept"), "the run", 30)
     assert (run["result"], run["withheldHash"], run["counts"]["withheld"]) == ("Partial", digest, 24)
     guarded = tenants.condition("kept", "SyncGuarded")
     assert (guarded["status"], guarded["reason"]) == ("True", "GuardTripped")
@@ -185,19 +186,19 @@ def test_what_was_withheld_shows_with_its_command_and_the_approval_reaches_the_r
         found = tenants.api.get(events).body["items"]
         return [e for e in found if e["reason"] == "GuardTripped" and e["regarding"]["name"] == "kept"]
 
-    note = until(tripped, 20, "the event")[0]["note"]
+    note = until(tripped, "the event", 20)[0]["note"]
     assert f'bcptenant kept --type merge -p \'{{"spec":{{"sync":{{"approve":"{digest}"}}}}}}\'' in note
 
     tenants.patch("kept", {"sync": {"approve": digest}})
-    until(lambda: tenants.condition("kept", "SyncGuarded")["reason"] == "Approved", 20, "the approval")
+    until(lambda: tenants.condition("kept", "SyncGuarded")["reason"] == "Approved", "the approval", 20)
     run_yaml = f"/api/v1/namespaces/{tenants.namespace}/configmaps/kept-sync"
-    until(lambda: f"approve: {digest}" in tenants.api.get(run_yaml).body["data"]["run.yaml"], 20, "run.yaml")
+    until(lambda: f"approve: {digest}" in tenants.api.get(run_yaml).body["data"]["run.yaml"], "run.yaml", 20)
 
 
 def test_a_policy_sets_the_schedule_counts_its_tenants_and_may_be_missing(tenants: Tenants, admin: Api) -> None:
     policies = collection(tenants.namespace, "syncpolicies")
     tenants.create("ruled", sync={"enabled": True, "policyRef": {"name": "nightly"}})
-    until(lambda: tenants.condition("ruled", "Stalled").get("reason") == "PolicyNotFound", 20, "PolicyNotFound")
+    until(lambda: tenants.condition("ruled", "Stalled").get("reason") == "PolicyNotFound", "PolicyNotFound", 20)
     sync = SyncOf(tenants, "ruled")
     assert sync.cronjob() is None
     policy = {
@@ -208,33 +209,33 @@ def test_a_policy_sets_the_schedule_counts_its_tenants_and_may_be_missing(tenant
     }
     answer = admin.create(policies, policy)
     assert answer.ok, answer.message
-    cronjob = until(sync.cronjob, 20, "the CronJob")
+    cronjob = until(sync.cronjob, "the CronJob", 20)
     assert (cronjob["spec"]["schedule"], cronjob["spec"]["timeZone"]) == ("17 2 * * *", "America/New_York")
-    until(lambda: (admin.get(f"{policies}/nightly").body.get("status") or {}).get("tenants") == 1, 20, "the count")
+    until(lambda: (admin.get(f"{policies}/nightly").body.get("status") or {}).get("tenants") == 1, "the count", 20)
 
     assert admin.merge(f"{policies}/nightly", {"spec": {"schedule": {"cron": "*/5 * * * *"}, "suspend": True}}).ok
-    until(lambda: (sync.cronjob() or {})["spec"]["schedule"] == "*/5 * * * *", 20, "the new schedule")
+    until(lambda: (sync.cronjob() or {})["spec"]["schedule"] == "*/5 * * * *", "the new schedule", 20)
     assert (sync.cronjob() or {})["spec"]["suspend"] is True
     assert until(lambda: tenants.status("ruled")["sync"].get("heldBy")) == "Suspended"
 
     paused = (sync.cronjob() or {})["metadata"]["uid"]
     assert admin.merge(f"{policies}/nightly", {"spec": {"suspend": False}}).ok
     again = until(
-        lambda: (found := sync.cronjob()) and found["metadata"]["uid"] != paused and found, 20, "a new CronJob"
+        lambda: (found := sync.cronjob()) and found["metadata"]["uid"] != paused and found, "a new CronJob", 20
     )
     assert again["spec"]["suspend"] is False
     assert "lastScheduleTime" not in (again.get("status") or {})  # it knows no time that it could make up for
-    until(lambda: "heldBy" not in tenants.status("ruled")["sync"], 20, "unpaused")
+    until(lambda: "heldBy" not in tenants.status("ruled")["sync"], "unpaused", 20)
 
     assert admin.merge(f"{policies}/nightly", {"spec": {"schedule": {"cron": "0 0 31 2 *"}, "suspend": False}}).ok
-    until(lambda: tenants.condition("ruled", "Stalled").get("reason") == "InvalidSchedule", 20, "InvalidSchedule")
+    until(lambda: tenants.condition("ruled", "Stalled").get("reason") == "InvalidSchedule", "InvalidSchedule", 20)
     conditions = until(lambda: (admin.get(f"{policies}/nightly").body.get("status") or {}).get("conditions"))
     assert [c["type"] for c in conditions] == ["Ready"]
 
 
 def test_an_unknown_time_zone_is_a_condition_and_never_in_the_way_of_a_switch(tenants: Tenants) -> None:
     tenants.create("lost", sync={"enabled": True, "timeZone": "Mars/Olympus"})
-    until(lambda: tenants.condition("lost", "Stalled").get("reason") == "InvalidTimeZone", 20, "InvalidTimeZone")
+    until(lambda: tenants.condition("lost", "Stalled").get("reason") == "InvalidTimeZone", "InvalidTimeZone", 20)
     tenants.patch("lost", {"failover": {"activeSystem": "Secondary"}})
     tenants.wait_phase("lost", "Secondary", 40)
 
@@ -250,16 +251,16 @@ def test_what_the_api_server_refuses_of_a_policy_is_a_condition(tenants: Tenants
     if not answer.ok:  # the schema catches it first
         return
     tenants.create("greedy", sync={"enabled": True, "policyRef": {"name": "greedy"}})
-    until(lambda: tenants.condition("greedy", "Stalled").get("reason") == "SyncRefused", 20, "SyncRefused")
+    until(lambda: tenants.condition("greedy", "Stalled").get("reason") == "SyncRefused", "SyncRefused", 20)
 
 
 def test_disabling_deletes_the_cronjob_and_forgets_the_minute(tenants: Tenants) -> None:
     tenants.create("off", sync={"enabled": True})
     sync = SyncOf(tenants, "off")
-    until(sync.cronjob, 20, "the CronJob")
+    until(sync.cronjob, "the CronJob", 20)
     until(lambda: tenants.status("off").get("sync", {}).get("enabledAt"))
     tenants.patch("off", {"sync": {"enabled": False}})
-    until(lambda: sync.cronjob() is None, 20, "the CronJob to go")
+    until(lambda: sync.cronjob() is None, "the CronJob to go", 20)
     until(lambda: "enabledAt" not in tenants.status("off").get("sync", {}))
     lease = tenants.api.get(f"/apis/coordination.k8s.io/v1/namespaces/{tenants.namespace}/leases/off-writer").body
     assert "bcp-operator.io/sync-enabled-at" not in (lease["metadata"].get("annotations") or {})

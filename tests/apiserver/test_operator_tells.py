@@ -10,9 +10,10 @@ import pytest
 from tests.apiserver.api import Api
 from tests.apiserver.gateway import Gateway, serve
 from tests.apiserver.listener import TOKEN, Listener, listen, secret
-from tests.apiserver.replica import Replica, Tenants, free_port, replica, until
+from tests.apiserver.replica import Replica, Tenants, free_port, replica
 from tests.apiserver.test_operator_switch import back, stamp
 from tests.cluster.access import Cluster
+from tests.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -38,7 +39,7 @@ def gateway(resources: Cluster, admin: Api, namespace: str) -> Iterator[Gateway]
 def leader(resources: Cluster, own: str, namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replica]:
     """One replica that leads."""
     with replica(resources.kubeconfig, own, namespace, tmp_path_factory.mktemp("operator")) as made:
-        until(made.ready, 30, "the replica to be ready")
+        until(made.ready, "the replica to be ready", 30)
         yield made
 
 
@@ -57,7 +58,7 @@ def watched(tenants: Tenants, name: str) -> dict[str, object]:
 
 def told(listener: Listener, event: str) -> None:
     """Wait for an event."""
-    until(lambda: event in listener.events(), 30, f"{event} among {listener.events()}")
+    until(lambda: event in listener.events(), f"{event} among {listener.events()}", 30)
 
 
 def test_everything_of_a_bad_day_is_told(leader: Replica, admin: Api, namespace: str, gateway: Gateway) -> None:
@@ -66,15 +67,15 @@ def test_everything_of_a_bad_day_is_told(leader: Replica, admin: Api, namespace:
     forms = [{"urlSecretRef": {"name": "chat"}, "format": form} for form in ("JSON", "CloudEvents", "Slack")]
     tenants.create("told", notify=forms, **watched(tenants, "told"))
     tenants.wait_phase("told", "Primary")
-    until(lambda: tenants.condition("told", "FailoverReady").get("status") == "True", 20, "readiness")
+    until(lambda: tenants.condition("told", "FailoverReady").get("status") == "True", "readiness", 20)
 
     gateway.down.add("secondary")  # nobody listens yet
-    until(lambda: tenants.condition("told", "SecondaryHealthy").get("reason") == "Down", 20, "the probe to notice")
+    until(lambda: tenants.condition("told", "SecondaryHealthy").get("reason") == "Down", "the probe to notice", 20)
     until(
-        lambda: tenants.condition("told", "FailoverReady").get("reason") == "TargetHealthy", 20, "readiness to follow"
+        lambda: tenants.condition("told", "FailoverReady").get("reason") == "TargetHealthy", "readiness to follow", 20
     )
     tenants.patch("told", {"failover": {"activeSystem": "Secondary"}})
-    until(lambda: (tenants.status("told").get("lastOperation") or {}).get("result") == "Refused", 20, "the refusal")
+    until(lambda: (tenants.status("told").get("lastOperation") or {}).get("result") == "Refused", "the refusal", 20)
     with listen(port) as listener:
         for event in ("SecondaryUnhealthy", "FailoverNotReady", "FailoverRefused"):
             told(listener, event)
@@ -96,8 +97,8 @@ def test_everything_of_a_bad_day_is_told(leader: Replica, admin: Api, namespace:
         for event in ("FailbackRequested", "FailbackCompleted"):
             told(listener, event)
         kind = "io.bcp-operator.FailbackCompleted"
-        until(lambda: [body for body in listener.bodies if body.get("type") == kind], 20, "the CloudEvent")
-        until(lambda: [body for body in listener.bodies if "FailbackCompleted" in body.get("text", "")], 20, "the chat")
+        until(lambda: [body for body in listener.bodies if body.get("type") == kind], "the CloudEvent", 20)
+        until(lambda: [body for body in listener.bodies if "FailbackCompleted" in body.get("text", "")], "the chat", 20)
         done = next(body for body in listener.bodies if body.get("event") == "FailoverCompleted")
     assert done["operation"]["reason"] == "INC-4711"
     assert done["operation"]["rtoSeconds"] > 0
@@ -115,14 +116,14 @@ def test_a_tenant_that_names_anothers_systems_is_stalled_and_the_other_still_swi
     tenants.wait_phase("first", "Primary")
     mirrored = tenants.manifest("first")["spec"]
     tenants.create("turned", primary=mirrored["secondary"], secondary=mirrored["primary"])
-    until(lambda: tenants.condition("turned", "Stalled").get("reason") == "SystemClaimed", 20, "the younger to be held")
+    until(lambda: tenants.condition("turned", "Stalled").get("reason") == "SystemClaimed", "the younger to be held", 20)
     assert f"{namespace}/first" in tenants.condition("turned", "Stalled")["message"]
     tenants.patch("first", {"failover": {"activeSystem": "Secondary"}})
     tenants.wait_phase("first", "Secondary")
     assert gateway.location("turned") is None
     assert admin.delete(f"{tenants.path}/first").ok
-    until(lambda: tenants.condition("turned", "Stalled").get("status") == "False", 20, "the way to be free")
-    until(lambda: gateway.location("turned") == mirrored["secondary"]["loginURL"], 20, "its own route")
+    until(lambda: tenants.condition("turned", "Stalled").get("status") == "False", "the way to be free", 20)
+    until(lambda: gateway.location("turned") == mirrored["secondary"]["loginURL"], "its own route", 20)
 
 
 def test_idle_tenants_with_health_probes_write_nothing(
@@ -132,8 +133,8 @@ def test_idle_tenants_with_health_probes_write_nothing(
     tenants.create("idle", **watched(tenants, "idle"))
     tenants.wait_phase("idle", "Primary")
     for kind in ("PrimaryHealthy", "SecondaryHealthy", "FailoverReady", "LoginVerified", "Ready"):
-        until(lambda kind=kind: tenants.condition("idle", kind).get("status") == "True", 20, kind)  # type: ignore[misc]
+        until(lambda kind=kind: tenants.condition("idle", kind).get("status") == "True", kind, 20)  # type: ignore[misc]
     version = tenants.get("idle")["metadata"]["resourceVersion"]
     asked = gateway.probes["primary"]
-    until(lambda: gateway.probes["primary"] > asked + 5, 20, "more probes")
+    until(lambda: gateway.probes["primary"] > asked + 5, "more probes", 20)
     assert tenants.get("idle")["metadata"]["resourceVersion"] == version
