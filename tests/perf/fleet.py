@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -309,7 +310,10 @@ def main() -> int:
     args = parser.parse_args()
     if args.admin is None:
         enter(args)
-    return asyncio.run(run(args))
+    try:
+        return asyncio.run(run(args))
+    finally:
+        shutil.rmtree(args.admin.parent, ignore_errors=True)  # keys
 
 
 if __name__ == "__main__":
