@@ -76,6 +76,14 @@ def _gate(step: str, *, is_open: bool) -> list[dict[str, Any]]:
     ]
 
 
+def _is_shut(stack: Stack, step: str) -> bool:
+    """Whether nobody gets through a gate: what the API server was told is true of connections some moments later."""
+    service = stack.api.get("Service", TEAM, f"gate-{step}")
+    assert service is not None
+    knock = f"exec 3<>/dev/tcp/{service['spec']['clusterIP']}/443"
+    return stack.run(*stack.cluster.enter(), "timeout", "2", "bash", "-c", knock, check=False).returncode != 0
+
+
 def _except_for(rules: list[dict[str, Any]], resource: str, verb: str, allowed: list[str]) -> list[dict[str, Any]]:
     """The same rights, but this verb on this resource only for these names."""
     changed = []
@@ -118,6 +126,8 @@ def test_killed_at_every_step_the_end_is_the_same(stack: Stack, acme: str, pinne
     restrict(("pin-record",))
     for step in ("verify", "finish"):
         stack.api.apply(_gate(step, is_open=False)[1])
+    for step in ("verify", "finish"):
+        until(lambda step=step: _is_shut(stack, step), "kube-proxy knows that the gate is shut")  # type: ignore[misc]
     try:
         for name in names:
             stack.patch(name, {**tenants.failover(), **unconditional()})
