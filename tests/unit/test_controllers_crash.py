@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from bcp_operator.api import names
-from bcp_operator.kube.client import CRONJOB, INGRESS, JOB, LEASE, TENANT
+from bcp_operator.kube.client import CRONJOB, INGRESS, JOB, LEASE, TENANT, Kind, Object
+from bcp_operator.kube.errors import Unavailable
 
 from tests.unit import operator_harness as harness
 from tests.unit.operator_harness import NAME, NAMESPACE, Crash, Operator
@@ -71,6 +72,35 @@ async def test_a_crash_before_any_call_of_a_switch_changes_nothing_in_the_end(
         made = await switched(monkeypatch, way, number)
         assert made.crash_at is None, f"call {number} never came"
         assert made.end_state() == wanted, f"crash before call {number}"
+
+
+@pytest.mark.parametrize("way", ["out", "back"])
+async def test_a_route_that_was_written_but_whose_answer_was_lost_is_verified(
+    monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """The API server went away between the two."""
+    made = await harness.started(monkeypatch, UID)
+    made.tick(3600)
+    if way == "back":
+        await fail_over(made)
+        await made.settle()
+        made.tick(3600)
+    applied = made.kube.apply
+    lost: list[Object] = []
+
+    async def apply(kind: Kind, obj: Object, *, force: bool = False) -> Object:
+        done = await applied(kind, obj, force=force)
+        if kind == INGRESS and not lost:
+            lost.append(obj)
+            raise Unavailable("Unreachable", "the connection broke")
+        return done
+
+    monkeypatch.setattr(made.kube, "apply", apply)
+    await (fail_back if way == "back" else fail_over)(made)
+    await made.settle()
+    assert lost
+    assert made.end_state()["settled"] == ("Primary" if way == "back" else "Secondary")
+    assert made.tenants.states[harness.KEY].memory.route_errors == {}
 
 
 async def test_a_crash_before_any_call_of_a_set_up_changes_nothing_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from bcp_operator.api import names
 from bcp_operator.api.common import FINALIZER
 from bcp_operator.continuity import actions
 from bcp_operator.continuity.observed import RouteAnswer, Verified
+from bcp_operator.continuity.operation import written
 from bcp_operator.continuity.request import login_url
 from bcp_operator.kube import jobs as manifests
 from bcp_operator.kube.bundles import read_ca
@@ -227,7 +228,11 @@ class Actor:
 
     async def _verify(self, action: actions.VerifyLogin, sight: Sight, state: TenantState) -> None:
         target = Target(action.target, login_url(sight.seen.spec, action.target))
-        drivers = {name: sight.drivers[name] for name in action.names if name not in state.memory.route_errors}
+        # A write that failed may have been carried out, its answer lost: what is seen counts.
+        there = {route.name for route in sight.seen.routes if written(route, action.target)}
+        errors = {name: text for name, text in state.memory.route_errors.items() if name not in there}
+        state.remember(route_errors=errors)
+        drivers = {name: sight.drivers[name] for name in action.names if name not in errors}
         answers = await _ask(drivers, target, PATIENCE_SECONDS if action.operation_id else 0.0)
         wrong = [f"route {name}: {answer.detail}" for name, answer in answers.items() if not answer.ok]
         skipped = len(drivers) < len(action.names)
