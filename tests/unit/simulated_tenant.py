@@ -69,6 +69,7 @@ class World:
     clock: Now = field(default_factory=lambda: Now(START, 1000.0))
     done: list[Action] = field(default_factory=list)
     sides: list[set[str]] = field(default_factory=list)
+    had_lease: bool = False
     login_down: bool = False
     runs_last: bool = False
     drained: bool = False
@@ -90,7 +91,9 @@ class World:
         if self.seen.lease is not None:
             self._lease(self.seen.lease)
         gone = self.seen.memory.lease_gone_seconds
-        since = None if self.seen.lease is not None else self.clock.monotonic_seconds if gone is None else gone
+        lost = self.seen.lease is None and (self.had_lease or gone is None)
+        since = self.clock.monotonic_seconds if lost else gone
+        self.had_lease = self.seen.lease is not None
         self.seen = replace(self.seen, memory=replace(self.seen.memory, lease_gone_seconds=since))
         decided = plan(self.seen, self.clock)
         for action in decided.actions:
@@ -154,6 +157,8 @@ class World:
     def _on_lease(self, action: Action) -> None:
         if isinstance(action, actions.CreateLease):
             self._lease(WriterView(action.holder, None, None))
+            if not action.holder:
+                self.seen = replace(self.seen, memory=replace(self.seen.memory, lease_gone_seconds=None))
             return
         lease = self.seen.lease
         assert lease is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from bcp_operator.api.names import WRITER_LEASE_SECONDS
 from bcp_operator.continuity import actions, fence
 from bcp_operator.continuity.observed import Memory, WriterView
@@ -59,3 +60,22 @@ def test_a_holder_too_long_for_status_does_not_hold_the_switch_up() -> None:
     world.request(**sim.failover("Secondary"))
     world.settle()
     assert world.side() == "Secondary"
+
+
+@pytest.mark.parametrize("previous", ["", "run/old-pod/1"])
+def test_a_lease_brought_back_from_a_backup_says_nothing_of_who_writes(previous: str) -> None:
+    """A backup names nobody, or a run that has ended long ago; the writer that lost it is alive for a lease's length."""
+    world = sim.settled(sync={"enabled": True})
+    fenced = WriterView("fence/op", previous)
+    ended = replace(world.seen.sync, terminated_writers=frozenset({"old-pod"}))
+    seen = replace(world.seen, lease=fenced, sync=ended)
+
+    def judged(gone_seconds_ago: float | None) -> str:
+        now = world.clock.monotonic_seconds
+        gone = None if gone_seconds_ago is None else now - gone_seconds_ago
+        known = replace(seen, memory=Memory(fence_since_seconds=now, lease_gone_seconds=gone))
+        return fence.silence(known, world.clock).state
+
+    assert judged(None) == "Silent"
+    assert judged(1.0) == "Waiting"
+    assert judged(WRITER_LEASE_SECONDS) == "Silent"

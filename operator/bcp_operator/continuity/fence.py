@@ -35,12 +35,15 @@ def silence(seen: Observed, now: Now) -> Silence:
     """Judge the fence.
 
     Silent at once when nobody held the Lease, when the holder's container has ended, or when it was proven before
-    and the fence never left; otherwise after a full lease duration on this process's own clock.
+    and the fence never left; otherwise after a full lease duration on this process's own clock. Whom the Lease names
+    counts only where it is the one that was known all the time: who lost it may write on for as long as it lasted.
     """
     lease = seen.lease
     if lease is None or not lease.fenced:
         return Silence("Open")
-    if lease.previous_holder == "" or _ended(lease, seen) or _proven(seen):
+    if _proven(seen):
+        return Silence("Silent")
+    if _lost_seconds(seen, now) <= 0 and (lease.previous_holder == "" or _ended(lease, seen)):
         return Silence("Silent")
     since = seen.memory.fence_since_seconds
     waited = 0.0 if since is None else now.monotonic_seconds - since
@@ -81,8 +84,13 @@ def mourning_seconds(seen: Observed, now: Now) -> float:
     """How much longer a lost Lease has to stay away, in seconds: until a writer that held it must have ended."""
     if seen.lease is not None or _never_synced(seen):
         return 0.0
+    return WRITER_LEASE_SECONDS if seen.memory.lease_gone_seconds is None else _lost_seconds(seen, now)
+
+
+def _lost_seconds(seen: Observed, now: Now) -> float:
+    """How much longer somebody may write who held a Lease that was lost, in seconds."""
     gone = seen.memory.lease_gone_seconds
-    return WRITER_LEASE_SECONDS if gone is None else max(0.0, gone + WRITER_LEASE_SECONDS - now.monotonic_seconds)
+    return 0.0 if gone is None else max(0.0, gone + WRITER_LEASE_SECONDS - now.monotonic_seconds)
 
 
 def _never_synced(seen: Observed) -> bool:

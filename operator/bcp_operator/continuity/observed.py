@@ -156,7 +156,10 @@ class Verified:
 
 @dataclass(frozen=True)
 class Memory:
-    """What only this process knows; losing it costs time, never correctness. Times are monotonic seconds."""
+    """What only this process knows. Times are monotonic seconds.
+
+    `lease_gone_seconds`: when the writer Lease was last found to have gone, or to be another one than before.
+    """
 
     request_hash: str = ""
     request_seen: Now | None = None

@@ -101,8 +101,10 @@ class Actor:
                 owner = manifests.Owner(seen.namespace, seen.name, seen.uid).reference()
                 fence = action.holder.removeprefix(names.FENCE_PREFIX) or None
                 await lease.ensure(fenced_as=fence, labels=names.labels(seen.name), owner=owner)
+                if fence is None:
+                    state.lease_begun()
             case actions.HoldWriter():
-                state.fence_renamed(await lease.fence(action.holder.removeprefix(names.FENCE_PREFIX)))
+                state.fence_set(await lease.fence(action.holder.removeprefix(names.FENCE_PREFIX)), now())
             case actions.ReleaseWriter() if sight.writer is not None:
                 await lease.unfence(sight.writer)
             case actions.MarkEnabled() if sight.writer is not None:

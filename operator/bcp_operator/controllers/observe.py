@@ -100,7 +100,7 @@ class Observer:
             self._outside(tenant),
         )
         lease = writer_view(writer)
-        state.fence_seen(writer, now())
+        state.fence_seen(writer, now(), fresh=fresh)
         problem, wanted = sync_objects(tenant, policy, lease, state, around=self._around, now=now())
         if wanted is not None and policy is not None:
             problem = await profiles.problem(self._kube, key.namespace, tenant.spec, policy)

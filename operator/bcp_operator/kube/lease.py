@@ -41,6 +41,11 @@ class WriterState:
     obj: Object
 
     @property
+    def uid(self) -> str:
+        """Which Lease it is: one that is deleted and made again has another one."""
+        return str(self.obj["metadata"].get("uid", ""))
+
+    @property
     def fenced_by(self) -> str | None:
         """Operation id of the fence, `lost-<id>` for one that replaced a lost Lease; None when not fenced."""
         return self.holder.removeprefix(FENCE_PREFIX) if self.holder.startswith(FENCE_PREFIX) else None
